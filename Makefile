@@ -1,0 +1,58 @@
+# Everything runs from a private virtual environment that this file makes; nothing is installed elsewhere, no root.
+#   make demo   the whole story on the local Azure emulator
+#   make test   unit, wire and system tests, lint and types
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV ?= .venv
+# The first interpreter that is new enough for a controller.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := $(CURDIR)/$(VENV)/bin
+TREE := .cache/collections/ansible_collections/azure_guest
+STAMP := $(VENV)/.complete
+# ansible-core's own commands start other commands of the virtual environment by name.
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help venv demo test unit system lint types format clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+$(STAMP): requirements-dev.txt roles/emulator/files/requirements.txt Makefile
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 with venv and ensurepip found; install one (Debian: apt install python3-venv) or run make PYTHON=/path/to/python3" >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@# Ansible and the tests find the checkout under its collection name: a link, and a path file that leads to it.
+	mkdir -p "$(TREE)"
+	ln -sfn ../../../.. "$(TREE)/imds"
+	"$(BIN)/python" -c 'import pathlib, sysconfig; root = pathlib.Path.cwd(); pathlib.Path(sysconfig.get_path("purelib"), "azure_guest_imds.pth").write_text(f"{root}/.cache/collections\n{root}/roles/emulator/files\n")'
+	touch "$(STAMP)"
+
+venv: $(STAMP) ## the private virtual environment
+
+demo: venv ## facts, inventory and a rolling round of maintenance on the emulator
+	"$(BIN)/python" demo/run.py $(DEMO_ARGS)
+
+test: lint types unit system ## everything below
+
+unit: venv ## unit tests, and wire tests against the emulator
+	"$(BIN)/python" -m pytest tests/unit
+
+system: venv ## whole fleets, on the virtual clock
+	"$(BIN)/python" -m pytest tests/system
+
+lint: venv ## style
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/yamllint" --strict .
+
+types: venv ## mypy --strict on our packages
+	"$(BIN)/mypy"
+
+format: venv ## rewrite the sources in the project's style
+	"$(BIN)/ruff" check --fix .
+	"$(BIN)/ruff" format .
+
+clean: ## remove what make made
+	rm -rf "$(VENV)" .cache build .mypy_cache .pytest_cache .ruff_cache

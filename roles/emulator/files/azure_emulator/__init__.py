@@ -1,0 +1,1 @@
+"""A local Azure for tests, demos and rehearsals."""

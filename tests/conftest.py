@@ -1,0 +1,35 @@
+"""What every test runs under: the network guard, and an environment without the user's own settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GUARD = Path(__file__).parent / "guard"
+sys.path.insert(0, str(GUARD))
+
+import network_guard  # noqa: E402
+
+network_guard.install()
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
+# A failing inventory plugin is a warning with exit code 0 unless one asks for an error.
+os.environ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "1"
+for name in [n for n in os.environ if n.startswith("AZURE_IMDS_") or n.lower().endswith("_proxy")]:
+    del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _no_dial_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail the test in which anything, even a child process that hid the error, dialled an address off this machine."""
+    log = tmp_path_factory.mktemp("guard") / "dials"
+    monkeypatch.setenv(network_guard.LOG_VARIABLE, str(log))
+    yield
+    if log.exists():
+        pytest.fail(log.read_text(encoding="utf-8"), pytrace=False)
