@@ -9,6 +9,7 @@ import calendar
 import re
 import typing as t
 
+from . import api_versions
 from .client import ImdsClient, RetryPolicy
 from .errors import BadAnswerError, UncertainError
 
@@ -204,7 +205,7 @@ class ScheduledEvents:
             if event is None or event.event_status != SCHEDULED:
                 return Approval(False, event)
             try:
-                self._post(event.event_id)
+                self.request_start(event.event_id)
             except UncertainError:
                 if last_try:
                     raise
@@ -213,9 +214,15 @@ class ScheduledEvents:
                 break
         return Approval(True, event)
 
-    def _post(self, event_id: str) -> None:
+    def request_start(self, event_id: str) -> None:
+        """POST a StartRequest for an event that the last read showed, as it was received there. Reads nothing.
+
+        Raises:
+            UncertainError: the answer was lost; the next read tells.
+            ImdsError: any other; the event was not approved.
+        """
         document = {"StartRequests": [{"EventId": event_id}]}
-        self._client.post_json(PATH, document, api_version=t.cast("str", self._answered))
+        self._client.post_json(PATH, document, api_version=self._answered or api_versions.preferred(PATH) or "")
 
     def _find(self, event_id: str) -> Event | None:
         wanted = event_id.lower()
