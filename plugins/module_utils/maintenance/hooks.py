@@ -131,7 +131,10 @@ class ProcessLauncher:
         if child is not None:
             _signal_group(child.pid, signal.SIGKILL)
             t.cast("t.IO[bytes]", child.stdout).close()
-            self._abandoned.append(child)
+            try:
+                child.wait(1.0)  # a killed process is gone at once, unless the kernel holds it
+            except subprocess.TimeoutExpired:
+                self._abandoned.append(child)
 
     def output(self, handle: str) -> str:
         """See the protocol."""
