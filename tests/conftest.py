@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import network_guard
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GUARD = Path(__file__).parent / "guard"
-sys.path.insert(0, str(GUARD))
-
-import network_guard  # noqa: E402
 
 network_guard.install()
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))

@@ -106,9 +106,12 @@ def parse_not_before(value: str) -> float | None:
         if not match:
             return None
         numbers = [int(group) for group in match.groups()]
+    year, _month, day, hour, minute, second = numbers
+    if not (year >= 1970 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+        return None
     try:
         return float(calendar.timegm((*numbers, 0, 0, 0)))
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 
