@@ -18,11 +18,17 @@ _COMMANDS = ("ansible", "ansible-playbook", "ansible-console")
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
-def describes(facts: t.Mapping[str, t.Any], hostname: str) -> bool:
-    """Whether facts may well be about the host of that name: the VM, its computer or this machine is called so."""
+def is_called(hostname: str, facts: t.Mapping[str, t.Any], *, here: bool = False) -> bool:
+    """Whether facts may well be about the host of that name: the VM or its computer is called so.
+
+    Args:
+        hostname: the inventory's name.
+        facts: as gathered.
+        here: whether they were gathered on this machine, whose own name then counts too.
+    """
+    names = [facts.get("name"), facts.get("computer_name"), *([socket.gethostname()] if here else ())]
     short = hostname.lower().split(".")[0]
-    names = (facts.get("name"), facts.get("computer_name"), socket.gethostname())
-    return hostname in _LOCAL_NAMES or short in {name.lower().split(".")[0] for name in names if name}
+    return (here and hostname in _LOCAL_NAMES) or short in {name.lower().split(".")[0] for name in names if name}
 
 
 def controller_warning(
@@ -36,18 +42,25 @@ def controller_warning(
         proc: where the process table is.
         script: path of the running module; this process's by default.
     """
-    if describes(facts, hostname) or not ansible_runs_here(proc, script):
+    if is_called(hostname, facts, here=True) or not ansible_runs_here(proc, script):
         return None
-    return text(hostname, facts)
+    return controller_text(hostname, facts)
 
 
-def text(hostname: str, facts: t.Mapping[str, t.Any]) -> str:
-    """The warning's words."""
-    about = f"the VM {facts.get('name')}" if facts.get("available") else "a machine that is no Azure VM"
+def controller_text(hostname: str, facts: t.Mapping[str, t.Any]) -> str:
+    """The words for facts about the controller."""
+    about = f"the VM {facts.get('name')}" if facts.get("available") else "no Azure VM, or one that did not answer"
     return (
-        f"These Azure facts are recorded for {hostname}, but they are about the machine that Ansible runs on "
-        f"({about}): the connection is local, or the task is delegated. The service answers only about the machine "
-        "that asks."
+        f"The Azure facts that are recorded for {hostname} are about the machine that Ansible runs on ({about}), "
+        "because the connection is local. The metadata service answers only about the machine that asks."
+    )
+
+
+def delegation_text(hostname: str, delegate: str) -> str:
+    """The words for facts about the host that a task is delegated to."""
+    return (
+        f"The Azure facts that are recorded for {hostname} are about {delegate}, because the task is delegated to it. "
+        "The metadata service answers only about the machine that asks. Set delegate_facts to record them for that one."
     )
 
 
@@ -86,4 +99,4 @@ def _read(path: str) -> bytes:
         return b""
 
 
-__all__ = ["ansible_runs_here", "controller_warning", "describes", "text"]
+__all__ = ["ansible_runs_here", "controller_text", "controller_warning", "delegation_text", "is_called"]
