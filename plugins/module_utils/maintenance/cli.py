@@ -21,14 +21,14 @@ FAILURE = 1
 BAD_CONFIG = 78
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(default_config: str = DEFAULT_CONFIG) -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="azure-maintenance",
         description="Drains this Azure VM before scheduled maintenance, approves it once all are ready, and resumes.",
     )
     parser.add_argument(
-        "--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"the configuration (default: {DEFAULT_CONFIG})"
+        "--config", default=default_config, metavar="FILE", help=f"the configuration (default: {default_config})"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="run the handler in the foreground, as the service does").set_defaults(call=_run)
@@ -39,9 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: t.Sequence[str] | None = None) -> int:
+def main(arguments: t.Sequence[str] | None = None, *, default_config: str = DEFAULT_CONFIG) -> int:
     """Run the command. Returns its exit status."""
-    options = build_parser().parse_args(arguments)
+    options = build_parser(default_config).parse_args(arguments)
     try:
         config = load(options.config)
     except ConfigError as exc:
