@@ -1,1 +1,6 @@
-"""A local Azure for tests, demos and rehearsals."""
+# Copyright (c) azure_guest.imds contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A local Azure for tests, demos and rehearsals: metadata services, events, Resource Manager."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,350 @@
+# Copyright (c) azure_guest.imds contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command ``azure-emulator``. All subcommands but ``serve``, ``check``, ``generate`` and ``play`` are clients."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azure_emulator import __version__
+from azure_emulator.client import ControlClient
+from azure_emulator.errors import EmulatorError, InputError
+from azure_emulator.events.kinds import EVENT_TYPES
+from azure_emulator.events.operations import OPERATIONS
+from azure_emulator.faults import FAULT_CATEGORIES, FAULTS
+from azure_emulator.fleet.generate import as_yaml, generate
+from azure_emulator.fleet.loading import load_fleet
+from azure_emulator.reporting import print_events, print_faults, print_fleet, print_log, print_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PORT = 8169
+CONTROL_PORT = 8170
+RESOURCE_MANAGER_PORT = 8171
+CONTROL_VARIABLE = "AZURE_EMULATOR_CONTROL"
+_POLL = 0.2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 1 (it went wrong) or 2 (it was called wrongly)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except InputError as exc:
+        sys.stderr.write(f"azure-emulator: {exc}\n")
+        return 2
+    except EmulatorError as exc:
+        sys.stderr.write(f"azure-emulator: {exc}\n")
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+# The parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="azure-emulator",
+        description="A local Azure: metadata services, scheduled events and Resource Manager of a fleet of VMs.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_local(commands)
+    _add_event_commands(commands)
+    _add_reading_commands(commands)
+    _add_fault_commands(commands)
+    _add_time_commands(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, help_text: str, *, client: bool = True) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    command.set_defaults(run=run)
+    if client:
+        default = os.environ.get(CONTROL_VARIABLE, f"http://127.0.0.1:{CONTROL_PORT}")
+        command.add_argument(
+            "--control", default=default, metavar="URL", help=f"control address (environment {CONTROL_VARIABLE})"
+        )
+        command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _add_serve(commands: Any) -> None:
+    serve = _command(commands, "serve", _serve, "Serve a fleet until SIGINT or SIGTERM.", client=False)
+    serve.add_argument("--fleet", required=True, type=Path, metavar="FILE", help="fleet file (YAML)")
+    serve.add_argument("--network", default="127.80.0.0/16", help="the VMs' addresses come from here (%(default)s)")
+    serve.add_argument("--port", type=_port, default=PORT, help="of every VM; 0 for a free one (%(default)s)")
+    serve.add_argument("--control-address", default="127.0.0.1", metavar="ADDRESS", help="of both other sides")
+    serve.add_argument("--control-port", type=_port, default=CONTROL_PORT, help="0 for a free one (%(default)s)")
+    serve.add_argument(
+        "--resource-manager-port",
+        type=_port,
+        help=f"0 for a free one ({RESOURCE_MANAGER_PORT}; a free one if --port is 0)",
+    )
+    serve.add_argument("--clock", choices=("real", "virtual"), default="real", help="virtual: it stands until advanced")
+    serve.add_argument("--time-scale", type=float, default=1.0, metavar="N", help="seconds that pass in a real one")
+    serve.add_argument("--start", type=_moment, metavar="TIME", help="first reading, such as 2026-01-05T08:00:00Z")
+    limits = serve.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--rate-limit", dest="rate_limit", action="store_true", default=None, help="whatever the file says"
+    )
+    limits.add_argument("--no-rate-limit", dest="rate_limit", action="store_false", help="whatever the file says")
+    serve.add_argument(
+        "--journal-limit", type=int, default=10_000, metavar="N", help="requests to remember (%(default)s)"
+    )
+    serve.add_argument("--allow-non-loopback", action="store_true", help="others may reach and control it")
+
+
+def _add_local(commands: Any) -> None:
+    check = _command(commands, "check", _check, "Check a fleet file.", client=False)
+    check.add_argument("fleet", type=Path, metavar="FILE")
+    make = _command(commands, "generate", _generate, "Print a fleet file of any size.", client=False)
+    make.add_argument("--vms", type=int, default=10, help="how many (%(default)s)")
+    make.add_argument("--location", default="westeurope", help="region (%(default)s)")
+
+
+def _add_event_commands(commands: Any) -> None:
+    schedule = _command(commands, "schedule", _schedule, "Schedule an event.")
+    schedule.add_argument("type", choices=EVENT_TYPES)
+    schedule.add_argument("resources", nargs="+", metavar="VM")
+    seconds = (
+        ("--not-before", "earliest start from now; else the type's minimum notice"),
+        ("--impact", "how long the VMs are away"),
+        ("--impact-after", "from the start to the begin of the impact"),
+        ("--settle", "from the end of the impact to the end of the event"),
+        ("--start-after-approval", "from the approval to the start"),
+        ("--other-tenants", "when the host's last other tenant approves"),
+    )
+    for option, help_text in seconds:
+        schedule.add_argument(option, type=float, metavar="SECONDS", help=help_text)
+    schedule.add_argument("--duration", type=int, metavar="SECONDS", help="DurationInSeconds as shown")
+    schedule.add_argument("--source", choices=("Platform", "User"))
+    schedule.add_argument("--description")
+    schedule.add_argument("--impact-type", choices=(*EVENT_TYPES, "None"), help="what really happens")
+    schedule.add_argument("--coupled", metavar="WORD", help="wait for the approval of others with this word")
+    schedule.add_argument("--event-id", metavar="GUID")
+    schedule.add_argument("--started", action="store_true", default=None, help="a sudden hardware failure")
+    cancel = _command(commands, "cancel", _cancel, "Cancel a scheduled event.")
+    cancel.add_argument("event_id", metavar="EVENTID")
+    move = _command(commands, "reschedule", _reschedule, "Change an event's NotBefore.")
+    move.add_argument("event_id", metavar="EVENTID")
+    move.add_argument("not_before", type=float, metavar="SECONDS", help="from now")
+    operate = _command(commands, "operate", _operate, "Do what a user does to VMs.")
+    operate.add_argument("operation", choices=OPERATIONS)
+    operate.add_argument("resources", nargs="+", metavar="VM")
+
+
+def _add_reading_commands(commands: Any) -> None:
+    _command(commands, "fleet", _fleet, "Show the VMs, their addresses and states.")
+    events = _command(commands, "events", _events, "Show all events.")
+    events.add_argument("--open", action="store_true", help="only those in the document")
+    requests = _command(commands, "requests", _requests, "Show the requests that the services got.")
+    requests.add_argument("--vm")
+    requests.add_argument("--category")
+    requests.add_argument("--since", type=int, metavar="SEQ", help="only newer ones")
+    requests.add_argument("--clear", action="store_true", help="forget them afterwards")
+    log = _command(commands, "log", _log, "Show what happened.")
+    log.add_argument("--since", type=int, default=0, metavar="SEQ", help="only newer entries")
+
+
+def _add_fault_commands(commands: Any) -> None:
+    fault = _command(commands, "fault", _fault, "Have something go wrong.")
+    fault.add_argument("fault", choices=FAULTS, metavar="FAULT", help=", ".join(FAULTS))
+    fault.add_argument("--vm", dest="vms", action="append", metavar="VM", help="only this one; may be repeated")
+    fault.add_argument("--category", choices=FAULT_CATEGORIES, metavar="CATEGORY", help=", ".join(FAULT_CATEGORIES))
+    fault.add_argument("--method", choices=("GET", "POST"))
+    fault.add_argument("--subscription-id")
+    fault.add_argument("--count", type=int, help="how many requests it hits")
+    fault.add_argument("--skip", type=int, help="how many it lets pass first")
+    fault.add_argument("--probability", type=float)
+    fault.add_argument("--seed")
+    fault.add_argument("--lasts", type=float, metavar="SECONDS")
+    fault.add_argument("--seconds", type=float, help="of a delay, or until a hang ends in a reset")
+    fault.add_argument("--retry-after", type=int, metavar="SECONDS")
+    fault.add_argument("--error", help="error text")
+    fault.add_argument("--value", help="region_lag: the newest api-version")
+    faults = _command(commands, "faults", _faults, "Show the faults, or end them.")
+    faults.add_argument("--clear", action="store_true", help="end all")
+    faults.add_argument("--remove", metavar="ID", help="end one")
+
+
+def _add_time_commands(commands: Any) -> None:
+    _command(commands, "clock", _clock, "Show the clock.")
+    advance = _command(commands, "advance", _advance, "Put the clock forward.")
+    advance.add_argument("seconds", type=float)
+    wait = _command(commands, "wait-idle", _wait_idle, "Wait until no event is open.")
+    wait.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="real ones (%(default)s)")
+    wait.add_argument("--advance", action="store_true", help="put a virtual clock forward meanwhile")
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("not in 0..65535")
+    return value
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-01-05T08:00:00Z") from exc
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+# Commands without a running emulator
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Imported here, for the other commands start faster without a web server.
+    from azure_emulator.server.runtime import Addresses  # noqa: PLC0415 - see above
+    from azure_emulator.serving import Options, serve  # noqa: PLC0415 - see above
+
+    manager = options.resource_manager_port
+    if manager is None:
+        manager = RESOURCE_MANAGER_PORT if options.port else 0
+    addresses = Addresses(
+        network=options.network,
+        port=options.port,
+        control_address=options.control_address,
+        control_port=options.control_port,
+        resource_manager_port=manager,
+        allow_non_loopback=options.allow_non_loopback,
+    )
+    return serve(
+        Options(
+            fleet=options.fleet,
+            addresses=addresses,
+            clock=options.clock,
+            time_scale=options.time_scale,
+            start=options.start,
+            rate_limit=options.rate_limit,
+            journal_limit=options.journal_limit,
+        )
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    fleet = load_fleet(options.fleet)
+    sets = f"{len(fleet.availability_sets)} availability sets, {len(fleet.scale_sets)} scale sets"
+    sys.stdout.write(f"{options.fleet}: {len(fleet.vms)} VMs in {len(fleet.subscriptions)} subscriptions, {sets}\n")
+
+
+def _generate(options: argparse.Namespace) -> None:
+    if options.vms < 1:
+        raise InputError("--vms", "a fleet has at least one VM")
+    sys.stdout.write(as_yaml(generate(options.vms, location=options.location)))
+
+
+# Clients
+
+
+def _client(options: argparse.Namespace) -> ControlClient:
+    return ControlClient(options.control)
+
+
+def _show(options: argparse.Namespace, value: Any, text: Any) -> None:
+    if options.json:
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        text(value)
+
+
+def _given(options: argparse.Namespace, *left_out: str) -> dict[str, Any]:
+    names = {"run", "control", "json", *left_out}
+    return {name: value for name, value in vars(options).items() if name not in names and value is not None}
+
+
+def _schedule(options: argparse.Namespace) -> None:
+    event = _client(options).schedule(options.type, options.resources, **_given(options, "type", "resources"))
+    _show(options, event, lambda e: print_events([e]))
+
+
+def _cancel(options: argparse.Namespace) -> None:
+    _show(options, _client(options).cancel(options.event_id), lambda e: print_events([e]))
+
+
+def _reschedule(options: argparse.Namespace) -> None:
+    event = _client(options).reschedule(options.event_id, options.not_before)
+    _show(options, event, lambda e: print_events([e]))
+
+
+def _operate(options: argparse.Namespace) -> None:
+    result = _client(options).operate(options.operation, options.resources)
+    _show(options, result, lambda r: print_events(r["events"]))
+
+
+def _fleet(options: argparse.Namespace) -> None:
+    _show(options, _client(options).fleet(), print_fleet)
+
+
+def _events(options: argparse.Namespace) -> None:
+    _show(options, _client(options).events(only_open=options.open), print_events)
+
+
+def _requests(options: argparse.Namespace) -> None:
+    client = _client(options)
+    _show(options, client.requests(options.vm, category=options.category, since=options.since), print_requests)
+    if options.clear:
+        client.clear_requests()
+
+
+def _log(options: argparse.Namespace) -> None:
+    _show(options, _client(options).log(options.since), print_log)
+
+
+def _fault(options: argparse.Namespace) -> None:
+    _show(options, _client(options).add_fault(**_given(options)), lambda f: print_faults([f]))
+
+
+def _faults(options: argparse.Namespace) -> None:
+    client = _client(options)
+    if options.remove:
+        client.remove_fault(options.remove)
+    if options.clear:
+        client.clear_faults()
+    _show(options, client.faults(), print_faults)
+
+
+def _print_clock(clock: dict[str, Any]) -> None:
+    pace = f"{clock['scale']:g} seconds a second" if clock["mode"] == "real" else "stands until advanced"
+    sys.stdout.write(f"{clock['now_text']}  {clock['mode']}, {pace}\n")
+
+
+def _clock(options: argparse.Namespace) -> None:
+    _show(options, _client(options).clock(), _print_clock)
+
+
+def _advance(options: argparse.Namespace) -> None:
+    _show(options, _client(options).advance(options.seconds), _print_clock)
+
+
+def _wait_idle(options: argparse.Namespace) -> int:
+    client, deadline = _client(options), time.monotonic() + options.timeout
+    while not (idle := client.idle())["idle"]:
+        if time.monotonic() >= deadline:
+            raise EmulatorError(f"{idle['open_events']} events are still open after {options.timeout:g} s")
+        if options.advance and idle["next_due"] is not None:
+            client.advance(max(0.0, idle["next_due"] - idle["now"]))
+        elif client.clock()["mode"] == "virtual":
+            raise EmulatorError("the clock is virtual and stands: use --advance, or azure-emulator advance")
+        else:
+            time.sleep(_POLL)
+    return 0
+
+
+__all__ = ["CONTROL_PORT", "CONTROL_VARIABLE", "PORT", "RESOURCE_MANAGER_PORT", "main"]

@@ -1,0 +1,169 @@
+# Copyright (c) azure_guest.imds contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each list call of Resource Manager lists, whole and in a fixed order; paging comes after."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from azure_emulator.events.machines import OFF, TERMINATED, Machines
+from azure_emulator.failures import resource_manager_error
+from azure_emulator.messages import RefusedError, Request
+from azure_emulator.resource_manager import documents
+
+if TYPE_CHECKING:
+    from azure_emulator.fleet.model import Fleet, ScaleSet, Vm
+
+Entries = list[dict[str, Any]]
+_SET_FILTER = re.compile(r"'virtualMachineScaleSet/id'\s+eq\s+'([^']+)'", re.IGNORECASE)
+_FILTER_SINCE, _EXPAND_SINCE, _STATUS_SINCE = "2021-11-01", "2023-03-01", "2019-07-01"
+
+
+class Lists:
+    """The lists of one fleet. ``created`` is when the neighbourhood came to be, in epoch seconds."""
+
+    def __init__(self, fleet: Fleet, machines: Machines, created: float) -> None:
+        self._fleet, self._machines, self._created = fleet, machines, created
+
+    def virtual_machines(self, subscription: str, request: Request) -> Entries:
+        """VMs of a subscription, uniform instances not among them (calls A, B and C)."""
+        vms = [vm for vm in self._vms(subscription) if not vm.uniform]
+        expand, condition = request.parameter("$expand"), request.parameter("$filter")
+        if condition is not None:
+            vms = self._of_flexible_set(vms, condition, request)
+        if expand is not None:
+            _require_expand(expand, request, allowed=condition is not None)
+        if _true(request.parameter("statusOnly")):
+            _require_version(request, "statusOnly", _STATUS_SINCE)
+            shows = self._fleet.api.resource_manager.status_shows_update_domain
+            return [documents.status_only(vm, self._view(vm, update_domain=shows)) for vm in vms]
+        models = [documents.virtual_machine(vm, self._created) for vm in vms]
+        if expand is not None:
+            for model, vm in zip(models, vms, strict=True):
+                model["properties"]["instanceView"] = self._view(vm)
+        return models
+
+    def scale_sets(self, subscription: str) -> Entries:
+        """Scale sets of a subscription (call D)."""
+        sets = [group for group in self._fleet.scale_sets.values() if _same(group.spec.subscription_id, subscription)]
+        return [documents.scale_set(group, self._members(group)) for group in sets]
+
+    def availability_sets(self, subscription: str) -> Entries:
+        """Availability sets of a subscription (call J)."""
+        sets = [g for g in self._fleet.availability_sets.values() if _same(g.spec.subscription_id, subscription)]
+        members = {g.resource_id: [vm for vm in self._all() if vm.availability_set is g] for g in sets}
+        return [documents.availability_set(group, members[group.resource_id]) for group in sets]
+
+    def scale_set_virtual_machines(self, group: ScaleSet, request: Request) -> Entries:
+        """Instances of a uniform set (call E); a flexible one has none of its own."""
+        expand = request.parameter("$expand")
+        if expand is not None and expand.lower() != "instanceview":
+            raise _bad_parameter("$expand", expand)
+        expanded = expand is not None or (request.parameter("$select") or "").lower() == "instanceview"
+        return [
+            documents.uniform_instance(vm, self._created, self._view(vm) if expanded else None)
+            for vm in self._members(group)
+            if vm.uniform
+        ]
+
+    def network_interfaces(self, subscription: str) -> Entries:
+        """Interfaces of a subscription, those of uniform instances not among them (call F)."""
+        vms = [vm for vm in self._vms(subscription) if not vm.uniform]
+        return [documents.network_interface(vm, nic) for vm in vms for nic in vm.nics]
+
+    def public_ip_addresses(self, subscription: str) -> Entries:
+        """Public addresses of a subscription, those of uniform instances not among them (call G)."""
+        return self._public([vm for vm in self._vms(subscription) if not vm.uniform])
+
+    def scale_set_network_interfaces(self, group: ScaleSet) -> Entries:
+        """Interfaces of a uniform set's instances (call H)."""
+        return [documents.network_interface(vm, nic) for vm in self._members(group) if vm.uniform for nic in vm.nics]
+
+    def scale_set_public_ip_addresses(self, group: ScaleSet) -> Entries:
+        """Public addresses of a uniform set's instances (call I)."""
+        return self._public([vm for vm in self._members(group) if vm.uniform])
+
+    def instance_view(self, resource_id: str) -> dict[str, Any]:
+        """Run-time status of one VM (call K)."""
+        vm = next((vm for vm in self._all() if vm.resource_id.lower() == resource_id.lower()), None)
+        if vm is None:
+            raise RefusedError(_not_found(resource_id))
+        return self._view(vm) or {}
+
+    def scale_set(self, subscription: str, group: str, name: str) -> ScaleSet:
+        """A scale set by its path.
+
+        Raises:
+            RefusedError: 404.
+        """
+        parts = f"resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}"
+        found = self._fleet.scale_sets.get(f"/subscriptions/{subscription}/{parts}".lower())
+        if found is None:
+            raise RefusedError(_not_found(f"/subscriptions/{subscription}/{parts}"))
+        return found
+
+    def _all(self) -> list[Vm]:
+        return [vm for vm in self._fleet.vms.values() if self._machines.state(vm.key) != TERMINATED]
+
+    def _vms(self, subscription: str) -> list[Vm]:
+        return [vm for vm in self._all() if _same(vm.spec.subscription_id, subscription)]
+
+    def _members(self, group: ScaleSet) -> list[Vm]:
+        return [vm for vm in self._all() if vm.scale_set is group]
+
+    def _view(self, vm: Vm, *, update_domain: bool = True) -> dict[str, Any] | None:
+        return documents.instance_view(vm, self._machines.state(vm.key), self._created, update_domain=update_domain)
+
+    def _public(self, vms: list[Vm]) -> Entries:
+        return [
+            documents.public_ip_address(vm, nic, allocated=self._machines.state(vm.key) not in OFF)
+            for vm in vms
+            for nic in vm.nics
+            if nic.public_ip
+        ]
+
+    def _of_flexible_set(self, vms: list[Vm], condition: str, request: Request) -> list[Vm]:
+        _require_version(request, "$filter", _FILTER_SINCE)
+        match = _SET_FILTER.fullmatch(condition.strip())
+        if match is None:
+            raise _bad_parameter("$filter", condition)
+        wanted = match[1].lower()
+        return [vm for vm in vms if vm.scale_set is not None and vm.scale_set.resource_id.lower() == wanted]
+
+
+def _same(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
+
+
+def _true(value: str | None) -> bool:
+    return value is not None and value.lower() == "true"
+
+
+def _bad_parameter(name: str, value: str) -> RefusedError:
+    message = f"The value '{value}' of the query parameter '{name}' is not supported."
+    return RefusedError(resource_manager_error(400, "InvalidParameter", message))
+
+
+def _require_version(request: Request, name: str, since: str) -> None:
+    if (request.parameter("api-version") or "") < since:
+        message = f"The query parameter '{name}' is supported from api-version {since} on."
+        raise RefusedError(resource_manager_error(400, "InvalidParameter", message))
+
+
+def _require_expand(expand: str, request: Request, *, allowed: bool) -> None:
+    """On this list ``$expand`` is legal only together with the filter for one flexible set (contract section 12.2)."""
+    if expand.lower() != "instanceview":
+        raise _bad_parameter("$expand", expand)
+    if not allowed:
+        message = "'$expand' is only supported together with a '$filter' on 'virtualMachineScaleSet/id'."
+        raise RefusedError(resource_manager_error(400, "InvalidParameter", message))
+    _require_version(request, "$expand", _EXPAND_SINCE)
+
+
+def _not_found(resource_id: str) -> Any:
+    return resource_manager_error(404, "ResourceNotFound", f"The Resource '{resource_id}' was not found.")
+
+
+__all__ = ["Lists"]

@@ -1,0 +1,260 @@
+# Copyright (c) azure_guest.imds contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All listening addresses of a neighbourhood, from start to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import resource
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aiohttp import web
+
+from azure_emulator import __version__
+from azure_emulator.control import ControlApi
+from azure_emulator.errors import InputError
+from azure_emulator.imds.checks import endpoint_of
+from azure_emulator.messages import Answer
+from azure_emulator.resource_manager.calls import definition_of
+from azure_emulator.server.delivery import Delivery, received
+from azure_emulator.server.driver import Driver
+from azure_emulator.server.listener import Listener, bind
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    import ssl
+    from collections.abc import Iterator
+
+    from azure_emulator.neighbourhood import Neighbourhood
+
+LOG = logging.getLogger(__name__)
+# As observed on Azure; probes look for "imds" in it (contract section 1.2).
+_SERVER = "IMDS/150.870.65.1854"
+_SPARE_FILES = 64
+
+
+class Addresses(NamedTuple):
+    """Where to listen.
+
+    Attributes:
+        network: the VMs get its addresses in turn, from its first host on.
+        port: for all VMs; 0 for a free one. control_port, resource_manager_port: likewise, on ``control_address``.
+    """
+
+    network: str = "127.80.0.0/16"
+    port: int = 0
+    control_address: str = "127.0.0.1"
+    control_port: int = 0
+    resource_manager_port: int = 0
+    allow_non_loopback: bool = False
+
+
+def check_addresses(addresses: Addresses, vms: int) -> list[str]:
+    """The address of each VM.
+
+    Raises:
+        InputError: no network, too small a one, or one that is not loopback without leave.
+    """
+    try:
+        network = ipaddress.IPv4Network(addresses.network)
+        control = ipaddress.IPv4Address(addresses.control_address)
+    except ValueError as exc:
+        raise InputError("network", f"{exc}; expected such as 127.80.0.0/16") from exc
+    for name, is_loopback in (("network", network.is_loopback), ("control_address", control.is_loopback)):
+        if not is_loopback and not addresses.allow_non_loopback:
+            raise InputError(
+                name,
+                "is not loopback: everybody who reaches it could control the emulator and read its tokens;"
+                " if you mean it, allow it with --allow-non-loopback",
+            )
+    hosts = list(_take(network, vms))
+    if len(hosts) < vms:
+        raise InputError("network", f"{network} has {len(hosts)} addresses for {vms} VMs")
+    return hosts
+
+
+def _take(network: ipaddress.IPv4Network, count: int) -> Iterator[str]:
+    for _, host in zip(range(count), network.hosts(), strict=False):
+        yield str(host)
+
+
+class Runtime:
+    """Serves a neighbourhood. To be made, started and stopped on one event loop.
+
+    Args:
+        hood: the neighbourhood. addresses: where to listen.
+        tls: for the Resource Manager side; None for plain HTTP.
+    """
+
+    def __init__(self, hood: Neighbourhood, addresses: Addresses, *, tls: ssl.SSLContext | None = None) -> None:
+        self._hood, self._addresses, self._tls = hood, addresses, tls
+        self._hosts = dict(zip(hood.fleet.vms, check_addresses(addresses, len(hood.fleet.vms)), strict=True))
+        self._vm_of = {host: hood.fleet.vms[key] for key, host in self._hosts.items()}
+        self._driver = Driver(hood, self._machines_changed)
+        self._imds = Delivery(hood.clock.now, self._driver.until, server=_SERVER)
+        self._other = Delivery(hood.clock.now, self._driver.until)
+        self._control = ControlApi(hood, self)
+        self._listeners: dict[str, Listener] = {}
+        self._boots: dict[str, int] = {}
+        self._services: list[Listener] = []
+        self._servers: list[web.Server] = []
+        self.port = self.control_port = self.resource_manager_port = 0
+
+    # Start and stop
+
+    async def start(self) -> None:
+        """Listen on all addresses.
+
+        Raises:
+            ListenError: one of them cannot be had; none is kept then.
+        """
+        raise_file_limit(len(self._hosts) + _SPARE_FILES)
+        with contextlib.ExitStack() as bound:
+            vms = self._bind(bound, list(self._hosts.values()), self._addresses.port)
+            control, manager = (
+                self._bind(bound, [self._addresses.control_address], port)[0]
+                for port in (self._addresses.control_port, self._addresses.resource_manager_port)
+            )
+            bound.pop_all()
+        self.port, self.control_port, self.resource_manager_port = (
+            s.getsockname()[1] for s in (vms[0], control, manager)
+        )
+        metadata = self._server(self._metadata)
+        self._listeners = {key: Listener(s, metadata) for key, s in zip(self._hosts, vms, strict=True)}
+        self._services = [
+            Listener(control, self._server(self._controlled)),
+            Listener(manager, self._server(self._managed), tls=self._tls),
+        ]
+        for listener in self._services:
+            listener.open()
+        self._machines_changed(set(self._hosts))
+
+    @staticmethod
+    def _bind(bound: contextlib.ExitStack, hosts: list[str], port: int) -> list[socket.socket]:
+        sockets = bind(hosts, port)
+        for each in sockets:
+            bound.callback(each.close)
+        return sockets
+
+    def _server(self, handler: Any) -> web.Server:
+        server = web.Server(handler, handler_cancellation=True, access_log=None)
+        self._servers.append(server)
+        return server
+
+    async def stop(self) -> None:
+        """Close everything, at once."""
+        for listener in (*self._listeners.values(), *self._services):
+            listener.close()
+        await self._driver.close()
+        for server in self._servers:
+            await server.shutdown(timeout=0.1)
+
+    # What the control side asks
+
+    def endpoint(self, vm: str) -> str:
+        """Base address of a VM's metadata service."""
+        return f"http://{self._hosts[vm]}:{self.port}"
+
+    @property
+    def resource_manager(self) -> str:
+        """Base address of Resource Manager."""
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{self._addresses.control_address}:{self.resource_manager_port}"
+
+    @property
+    def control(self) -> str:
+        """Base address of the control side."""
+        return f"http://{self._addresses.control_address}:{self.control_port}"
+
+    def addresses(self) -> dict[str, Any]:
+        """All addresses, as ``serve`` prints them."""
+        return {
+            "control": self.control,
+            "resource_manager": self.resource_manager,
+            "vms": {key: self.endpoint(key) for key in self._hosts},
+            "pid": os.getpid(),
+            "version": __version__,
+        }
+
+    async def advance(self, seconds: float) -> None:
+        """Put the clock forward."""
+        await self._driver.advance(seconds)
+
+    # Requests
+
+    async def _metadata(self, http: web.BaseRequest) -> web.StreamResponse:
+        transport = http.transport
+        if transport is None:
+            raise ConnectionResetError
+        vm = self._vm_of[transport.get_extra_info("sockname")[0]]
+        request = await received(http)
+        self._driver.settle()
+        while (until := self._hood.machines.frozen_until(vm.key)) is not None:
+            await self._driver.until(until)  # a paused VM says nothing, and then goes on as if nothing had been
+        answer = self._hood.metadata.answer(vm, request)
+        self._driver.settle()
+        found = endpoint_of(request.path)
+        self._hood.record(request, answer, vm=vm.key, category=found[0].category if found else "")
+        try:
+            return await self._imds.deliver(http, answer)
+        finally:
+            if answer.in_flight:
+                self._hood.metadata.sent(vm)
+
+    async def _managed(self, http: web.BaseRequest) -> web.StreamResponse:
+        request = await received(http, scheme="https" if self._tls else "http")
+        self._driver.settle()
+        answer = self._hood.resource_manager.answer(request)
+        found = definition_of(request.path.rstrip("/"))
+        self._hood.record(request, answer, vm=None, category=found[0].name if found else "")
+        return await self._other.deliver(http, answer)
+
+    async def _controlled(self, http: web.BaseRequest) -> web.StreamResponse:
+        request = await received(http)
+        self._driver.settle()
+        try:
+            answer = await self._control.answer(request)
+        except Exception:
+            LOG.exception("%s %s on the control side failed", request.method, request.path)
+            answer = Answer(500, b'{"error":"a bug in the emulator; its log says more"}')
+        self._driver.settle()
+        return await self._other.deliver(http, answer)
+
+    # Machines
+
+    def _machines_changed(self, keys: set[str]) -> None:
+        """Let the sockets follow the states: who is down refuses, who came back knows no connection from before."""
+        for key in keys:
+            machine, listener = self._hood.machines[key], self._listeners[key]
+            if not machine.answers:
+                listener.refuse()
+            elif self._boots.get(key, 0) != machine.boots:
+                listener.reset_all()
+            if machine.answers:
+                listener.open()
+            self._boots[key] = machine.boots
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Let the process have so many open files at least, as far as its hard limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = hard if hard != resource.RLIM_INFINITY else max(soft, wanted * 4)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+
+
+async def serve_until(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Serve until told to stop."""
+    try:
+        await stop.wait()
+    finally:
+        await runtime.stop()
+
+
+__all__ = ["Addresses", "Runtime", "check_addresses", "raise_file_limit", "serve_until"]
