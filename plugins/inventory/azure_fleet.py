@@ -404,6 +404,7 @@ groups:
   needs_attention: azure_problems | length > 0
 """
 
+import contextlib
 import difflib
 import re
 import time
@@ -418,6 +419,7 @@ from ansible.vars.reserved import get_reserved_names
 
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import names, policy, snapshot, words
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.data import as_data
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.fact_cache import EntryError
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.filters import Filters, read_tag_filter
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.groups import Grouping
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import FIELDS, Record
@@ -434,6 +436,8 @@ if TYPE_CHECKING:
 
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
+
+    from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.fact_cache import FactStore
 
 SUFFIXES = ("azure_fleet.yml", "azure_fleet.yaml")
 AGE = "age"
@@ -565,24 +569,32 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return snapshot.SnapshotCache(_Store(store), key)
 
     def _facts(self) -> snapshot.Snapshot:
-        plugin = self.get_option("fact_cache_plugin")
-        options = {"_uri": self.get_option("fact_cache_connection"), "_prefix": self.get_option("fact_cache_prefix")}
-        given = {name: value for name, value in options.items() if plugin and value is not None}
-        name = plugin or constants.CACHE_PLUGIN
+        store = self._fact_store()
+        max_age, keep_raw = self.get_option("max_age"), self.get_option("include_raw")
+        return policy.take_from_facts(
+            lambda: read_from_facts(store, max_age=max_age, keep_raw=keep_raw),
+            policy.Policy(self.get_option("on_partial")),
+            report=self._report(),
+        )
+
+    def _fact_store(self) -> FactStore:
+        """The cache plugin of the facts, told that nothing expires: ``max_age`` decides, and says so."""
+        name = self.get_option("fact_cache_plugin")
+        options = {"_uri": "fact_cache_connection", "_prefix": "fact_cache_prefix"} if name else {}
+        given = {key: self.get_option(option) for key, option in options.items()}
+        name = name or constants.CACHE_PLUGIN
         if name.rpartition(".")[2] == "memory":
             raise SettingsError(
                 "source facts: the fact cache is the plugin memory, which forgets everything at the end of a run. Set"
                 " fact_caching and fact_caching_connection in ansible.cfg, or fact_cache_plugin here."
             )
-        store = cache_loader.get(name, _timeout=0, **given)
+        store = cache_loader.get(name, _timeout=0, **{key: value for key, value in given.items() if value is not None})
         if store is None:
             raise SettingsError(f"source facts: there is no cache plugin {name!r}")
-        max_age, keep_raw = self.get_option("max_age"), self.get_option("include_raw")
-        return policy.take_from_facts(
-            lambda: read_from_facts(store, max_age=max_age, keep_raw=keep_raw, readable=_is_of_one_entry),
-            policy.Policy(self.get_option("on_partial")),
-            report=self._report(),
-        )
+        with contextlib.suppress(KeyError):  # a plugin without prefixes
+            if store.get_option("_prefix") is None:
+                store.set_option("_prefix", "")  # core's file caches cannot list their keys without one
+        return _Facts(store, name)
 
     def _report(self) -> policy.Report:
         return policy.Report(
@@ -690,15 +702,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         inventory = self.inventory
         top = self.get_option("group")
         top = inventory.add_group(self._sanitize_group_name(top)) if top else None
-        made: dict[str, str] = {}
-        for host, group_names in zip(hosts, grouping.of([host.record for host in hosts]), strict=True):
+        memberships = grouping.of([host.record for host in hosts])
+        made = {name: inventory.add_group(name) for name in sorted({name for group in memberships for name in group})}
+        for host, groups in zip(hosts, memberships, strict=True):
             name = inventory.add_host(host.name, top)
             for key, value in host.variables.items():
                 if chosen is None or key in chosen:
                     inventory.set_variable(name, key, value)
-            for group in group_names:
-                if group not in made:
-                    made[group] = inventory.add_group(group)
+            for group in groups:
                 inventory.add_child(made[group], name)
             self._construct(name, host.variables)
 
@@ -746,6 +757,20 @@ class _Store:
         self._wrapped.set_cache()
 
 
-def _is_of_one_entry(exc: Exception) -> bool:
-    """Whether an error of a fact cache concerns the entry that was asked for, and not all of it."""
-    return isinstance(exc, (AnsibleError, KeyError, ValueError, EOFError, OSError))
+class _Facts:
+    """A fact cache plugin, with every error of the plugin as one that says what was read."""
+
+    def __init__(self, wrapped: Any, name: str) -> None:
+        self._wrapped, self._name = wrapped, name
+
+    def keys(self) -> list[str]:
+        try:
+            return list(self._wrapped.keys())
+        except Exception as exc:
+            raise AnsibleError(f"the fact cache ({self._name}) cannot be read: {exc}") from exc
+
+    def get(self, key: str) -> Any:
+        try:
+            return self._wrapped.get(key)
+        except Exception as exc:
+            raise EntryError(str(exc) or type(exc).__name__) from exc

@@ -198,7 +198,7 @@ def read_machine(item: Json, *, scale_set: str | None = None, keep_raw: bool = F
         size=text(size),
         os_type=os_type(walk(properties, "storageProfile", "osDisk", "osType")),
         computer_name=text(walk(properties, "osProfile", "computerName")),
-        priority=text(properties.get("priority")),
+        priority=text(properties.get("priority")) or "Regular",  # what Azure takes where none is given
         provisioning_state=text(properties.get("provisioningState")),
         availability_set=parse_id(available).name if isinstance(available, str) else None,
         scale_set=scale_set or (parse_id(flexible).name if isinstance(flexible, str) else None),

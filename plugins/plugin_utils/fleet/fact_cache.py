@@ -12,9 +12,13 @@ from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records imp
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.snapshot import epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 KEYS = ("azure", "ansible_azure")
+
+
+class EntryError(Exception):
+    """The facts of one host cannot be read."""
 
 
 class FactStore(Protocol):
@@ -24,7 +28,7 @@ class FactStore(Protocol):
         """Names of the hosts that it has facts of."""
 
     def get(self, key: str) -> Any:
-        """The facts of a host."""
+        """The facts of a host. Raises EntryError."""
 
 
 class FactsReading(NamedTuple):
@@ -51,7 +55,6 @@ def read_facts(
     max_age: float,
     now: float,
     keep_raw: bool = False,
-    readable: Callable[[Exception], bool] = lambda exc: isinstance(exc, (KeyError, ValueError, OSError)),
 ) -> FactsReading:
     """Read the facts of all hosts; one that cannot be read does not hide the others.
 
@@ -59,16 +62,13 @@ def read_facts(
         store: the fact cache.
         max_age: seconds that facts may be old, 0 for any age. now: epoch seconds.
         keep_raw: keep the facts themselves in the records.
-        readable: whether an error of the store is one of a single entry.
     """
     reading = FactsReading([], [], [], {}, [])
     for host in sorted(store.keys()):
         try:
             facts = azure_facts(store.get(host))
-        except Exception as exc:
-            if not readable(exc):
-                raise
-            reading.unreadable[host] = str(exc) or type(exc).__name__
+        except EntryError as exc:
+            reading.unreadable[host] = str(exc)
             continue
         if facts is None:
             reading.without.append(host)
@@ -90,7 +90,7 @@ def azure_facts(facts: Any) -> dict[str, Any] | None:
     is never a template here.
     """
     if not isinstance(facts, dict):
-        raise ValueError("the entry holds something other than facts")
+        raise EntryError("the entry holds something other than facts")
     for key in KEYS:
         if isinstance(facts.get(key), dict):
             plain = json.loads(json.dumps(facts[key], default=str))
@@ -105,4 +105,4 @@ def _is_too_old(record: Record, max_age: float, now: float) -> bool:
     return collected is None or now - collected > max_age
 
 
-__all__ = ["FactStore", "FactsReading", "azure_facts", "read_facts"]
+__all__ = ["EntryError", "FactStore", "FactsReading", "azure_facts", "read_facts"]

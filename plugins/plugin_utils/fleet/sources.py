@@ -144,12 +144,11 @@ def read_from_facts(
     *,
     max_age: float,
     keep_raw: bool,
-    readable: Callable[[Exception], bool],
     wall: Callable[[], float] = time.time,
 ) -> Reading:
     """Read the machines whose facts are in a fact cache. Raises what the store raises when it cannot be read at all."""
     now = wall()
-    found = read_facts(store, max_age=max_age, now=now, keep_raw=keep_raw, readable=readable)
+    found = read_facts(store, max_age=max_age, now=now, keep_raw=keep_raw)
     missing = [f"the facts of {host} cannot be read: {reason}" for host, reason in sorted(found.unreadable.items())]
     if found.too_old:
         names = ", ".join(host for host, _record in found.too_old[:10]) + (" ..." if len(found.too_old) > 10 else "")

@@ -206,7 +206,7 @@ class Transport:
     def _read(self, answer: http.client.HTTPResponse, sock: socket.socket, deadline: float) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while not answer.isclosed():
+        while not answer.isclosed() and answer.length != 0:
             sock.settimeout(self._remaining(deadline))
             part = answer.read1(_CHUNK)
             if not part:
@@ -217,6 +217,7 @@ class Transport:
                 raise BadAnswerError(f"{self._name} sent an answer of more than {MAX_BODY} bytes")
         if answer.length:  # read1 does not tell an early end from a regular one
             raise BadAnswerError(f"{self._name} closed the connection in the middle of an answer")
+        answer.read()  # nor does it end the response, without which the connection takes no other
         return b"".join(parts)
 
     def _remaining(self, deadline: float) -> float:

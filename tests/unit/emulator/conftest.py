@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from azure_emulator.testing import Emulator, running
 
 if TYPE_CHECKING:
