@@ -240,8 +240,13 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     fleet = load_fleet(options.fleet)
-    sets = f"{len(fleet.availability_sets)} availability sets, {len(fleet.scale_sets)} scale sets"
-    sys.stdout.write(f"{options.fleet}: {len(fleet.vms)} VMs in {len(fleet.subscriptions)} subscriptions, {sets}\n")
+    counts = {
+        "VMs": len(fleet.vms),
+        "subscriptions": len(fleet.subscriptions),
+        "availability sets": len(fleet.availability_sets),
+        "scale sets": len(fleet.scale_sets),
+    }
+    sys.stdout.write(f"{options.fleet}: {', '.join(f'{name} {count}' for name, count in counts.items())}\n")
 
 
 def _generate(options: argparse.Namespace) -> None:

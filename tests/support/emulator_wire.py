@@ -1,6 +1,3 @@
-# Copyright (c) azure_guest.imds contributors
-# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
 """The plainest HTTP client there is, for looking at the emulator's very bytes."""
 
 from __future__ import annotations
