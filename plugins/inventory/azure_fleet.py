@@ -412,7 +412,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible import constants
 from ansible.errors import AnsibleError, AnsibleParserError
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, get_cache_plugin
 from ansible.plugins.loader import cache_loader
 from ansible.vars.reserved import get_reserved_names
@@ -685,9 +684,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _is_true(self, condition: str, variables: Mapping[str, Any], host: str) -> bool:
         try:
-            return bool(boolean(self._compose(condition, variables), strict=False))
+            value = self._compose(condition, variables)
         except Exception as exc:
             raise AnsibleParserError(f"the host filter {condition!r} fails for {host}: {exc}") from exc
+        return value not in ("", "False") if isinstance(value, str) else bool(value)
 
     # To Ansible
 

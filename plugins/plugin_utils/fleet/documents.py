@@ -61,7 +61,8 @@ class Machine(NamedTuple):
     provisioning_state: str | None
     availability_set: str | None
     scale_set: str | None
-    instance_id: str | None
+    instance_id: str | None  # in its scale set
+    uniform: bool  # an instance of a uniform set, which brings its status along
     nics: tuple[str, ...]  # lower-case ids, the primary first
     status: Status
     raw: Json | None = None
@@ -198,15 +199,23 @@ def read_machine(item: Json, *, scale_set: str | None = None, keep_raw: bool = F
         size=text(size),
         os_type=os_type(walk(properties, "storageProfile", "osDisk", "osType")),
         computer_name=text(walk(properties, "osProfile", "computerName")),
-        priority=text(properties.get("priority")) or "Regular",  # what Azure takes where none is given
+        priority=text(properties.get("priority")),
         provisioning_state=text(properties.get("provisioningState")),
         availability_set=parse_id(available).name if isinstance(available, str) else None,
         scale_set=scale_set or (parse_id(flexible).name if isinstance(flexible, str) else None),
-        instance_id=text(item.get("instanceId")) if scale_set else None,
+        instance_id=_instance_id(item, name, scale_set, flexible),
+        uniform=scale_set is not None,
         nics=_nic_ids(properties),
         status=status,
         raw=item if keep_raw else None,
     )
+
+
+def _instance_id(item: Json, name: str, scale_set: str | None, flexible: Any) -> str | None:
+    """In a uniform set a number; in a flexible one the name of the machine."""
+    if scale_set is not None:
+        return text(item.get("instanceId"))
+    return name if isinstance(flexible, str) else None
 
 
 def _nic_ids(properties: Json) -> tuple[str, ...]:

@@ -73,7 +73,11 @@ def read_facts(
         if facts is None:
             reading.without.append(host)
             continue
-        record = from_facts(facts, keep_raw=keep_raw)
+        try:
+            record = from_facts(facts, keep_raw=keep_raw)
+        except ValueError as exc:
+            reading.unreadable[host] = str(exc)
+            continue
         if record is None:
             reading.elsewhere.append(host)
         elif _is_too_old(record, max_age, now):

@@ -58,12 +58,12 @@ class Record(TypedDict):
     size: str | None
     os_type: str | None  # Linux, Windows
     computer_name: str | None
-    priority: str | None  # Regular, Spot, Low
+    priority: str | None  # Spot, Low; None or Regular for an ordinary machine
     provisioning_state: str | None
     power_state: str | None  # running, deallocated, ...
     availability_set: str | None  # name
     scale_set: str | None  # name
-    scale_set_instance_id: str | None  # of a uniform set
+    scale_set_instance_id: str | None  # a number in a uniform set, the name in a flexible one
     fault_domain: int | None
     update_domain: int | None
     tags: dict[str, str]
@@ -78,6 +78,9 @@ class Record(TypedDict):
     collected_at: str  # when it was read: UTC, ISO 8601
     raw: dict[str, Any] | None  # the documents, if asked for
 
+
+# What the facts of a machine say that is none of Azure's, or is not to be asked; any other error is a failure.
+ELSEWHERE = ("not_on_azure", "disabled")
 
 FIELDS: tuple[str, ...] = tuple(Record.__annotations__)
 
@@ -133,7 +136,7 @@ class _Join(NamedTuple):
 def _joined(machine: Machine, join: _Join) -> Record:
     identity = parse_id(machine.id)
     key = machine.id.lower()
-    uniform = key.rpartition("/virtualmachines/")[0] if machine.instance_id else None
+    uniform = key.rpartition("/virtualmachines/")[0] if machine.uniform else None
     gaps = join.gaps.get(((identity.subscription or "").lower(), uniform), {})
     status, problems = _status(machine, key, join, gaps)
     addresses = _addresses(machine, key, join, gaps)
@@ -177,7 +180,7 @@ def _joined(machine: Machine, join: _Join) -> Record:
 
 def _status(machine: Machine, key: str, join: _Join, gaps: Mapping[str, str]) -> tuple[Status, list[str]]:
     """The machine's own status (a uniform instance brings it along), or that of the status list."""
-    if machine.instance_id is not None:
+    if machine.uniform:
         return machine.status, []
     found = join.listing.statuses.get(key)
     if found is not None:
@@ -247,10 +250,17 @@ def from_facts(facts: Mapping[str, Any], *, keep_raw: bool = False) -> Record | 
     Args:
         facts: the value of ``ansible_facts.azure``, plain JSON.
         keep_raw: keep the facts themselves under ``raw``.
+
+    Raises:
+        ValueError: the facts could not be gathered, and say why.
     """
     name, identity = text(facts.get("name")), text(facts.get("resource_id"))
-    if facts.get("available") is False or name is None:
-        return None
+    if facts.get("available") is not True:
+        if facts.get("error") in ELSEWHERE:
+            return None
+        raise ValueError(f"they were not gathered: {text(facts.get('reason')) or 'no reason given'}")
+    if name is None:
+        raise ValueError("they do not name the machine")
     tags = facts.get("tags")
     return {
         "name": name,

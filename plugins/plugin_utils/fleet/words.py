@@ -35,7 +35,7 @@ def read_words(option: str, entries: Sequence[str], prefix: str) -> list[Word]:
     Raises:
         ValueError: a single word that is no field; the text names the nearest.
     """
-    return [_read(option, str(entry).strip(), prefix) for entry in entries]
+    return [_read(option, entry, prefix) for entry in entries]
 
 
 def _read(option: str, entry: str, prefix: str) -> Word:
@@ -44,9 +44,9 @@ def _read(option: str, entry: str, prefix: str) -> Word:
         return Word("tag", tag.group(1))
     field = entry.removeprefix(prefix)
     if not _FIELD.fullmatch(entry):
-        if not entry:
+        if not entry.strip():
             raise ValueError(f"{option}: an empty entry")
-        return Word("expression", entry)
+        return Word("expression", entry)  # the object itself: a copy would lose the mark of a trusted template
     if field == INVENTORY_HOSTNAME or (field in FIELDS and field not in _NOT_TEXT):
         return Word("field", field)
     near = difflib.get_close_matches(field, [*FIELDS, INVENTORY_HOSTNAME], n=1)

@@ -15,8 +15,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.azure_guest.imds.plugins.module_utils.imds.client import ImdsClient, RetryPolicy
+from ansible_collections.azure_guest.imds.plugins.module_utils.imds.connection import ask, require_azure
+from ansible_collections.azure_guest.imds.plugins.module_utils.imds.detection import detect
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.errors import BadRequestError, ImdsError
+from ansible_collections.azure_guest.imds.plugins.module_utils.imds.identity import Identity, fetch_token
+from ansible_collections.azure_guest.imds.plugins.module_utils.imds.settings import Settings as Connection
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import sign_in
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.answers import printable
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.errors import (
@@ -68,13 +71,7 @@ class Surroundings(NamedTuple):
 
 def surroundings() -> Surroundings:
     """Those of this machine."""
-
-    def on_azure() -> bool:
-        from ansible_collections.azure_guest.imds.plugins.module_utils.imds.detection import detect  # noqa: PLC0415
-
-        return detect().on_azure
-
-    return Surroundings(on_azure, lambda: shutil.which("az") is not None)
+    return Surroundings(lambda: detect().on_azure, lambda: shutil.which("az") is not None)
 
 
 def choose(settings: Settings, around: Surroundings) -> str:
@@ -108,25 +105,23 @@ class TokenSource:
     """Gives the current access token; asks for another when told that it was refused. Safe to share by threads.
 
     Args:
-        fetch: gets a token; its argument says whether caches on the way must be passed by.
+        fetch: gets a token.
     """
 
-    def __init__(self, fetch: Callable[[bool], str]) -> None:
+    def __init__(self, fetch: Callable[[], str]) -> None:
         self._fetch = fetch
         self._lock = threading.Lock()
         self._token: str | None = None
-        self._refused: set[str] = set()
+        self._renewed = False
 
     def __call__(self, refused: bool = False) -> str:
         """The token. Raises AzureError when there is none to be had."""
         with self._lock:
-            token = self._token
             # Several threads find out about the same refusal; one renewal is enough.
-            if token is None or (refused and token not in self._refused and not self._refused):
-                if token is not None:
-                    self._refused.add(token)
-                token = self._token = self._fetch(token is not None)
-            return token
+            if self._token is None or (refused and not self._renewed):
+                self._renewed = self._token is not None
+                self._token = self._fetch()
+            return self._token
 
 
 def token_source(settings: Settings, kind: str, cloud: Cloud, *, deadline: float) -> TokenSource:
@@ -136,45 +131,37 @@ def token_source(settings: Settings, kind: str, cloud: Cloud, *, deadline: float
         SettingsError: a setting that this way needs is missing.
     """
     if kind == "managed_identity":
-        return TokenSource(lambda renew: managed_identity_token(settings, cloud.audience, renew=renew))
+        return TokenSource(lambda: managed_identity_token(settings, cloud.audience))
     if kind == "cli":
-        return TokenSource(lambda _renew: cli_token(cloud.audience, settings.tenant_id))
+        return TokenSource(lambda: cli_token(cloud.audience, settings.tenant_id))
     if kind == "default":
-        return TokenSource(lambda _renew: azure_identity_token(settings, cloud))
+        return TokenSource(lambda: azure_identity_token(settings, cloud))
     principal = _principal(settings, kind)
     wire = sign_in.Wire(Transport(cloud.authority, ca_path=settings.ca_path), deadline)
     if kind == "workload_identity":
         path = _required(settings.federated_token_file, "federated_token_file", kind)
-        return TokenSource(
-            lambda _renew: sign_in.token_by_assertion(wire, principal, cloud.audience, _read_token(path))
-        )
+        return TokenSource(lambda: sign_in.token_by_assertion(wire, principal, cloud.audience, _read_token(path)))
     if settings.client_certificate_path:
         path, password = settings.client_certificate_path, settings.client_certificate_password
-        return TokenSource(lambda _renew: sign_in.token_by_certificate(wire, principal, cloud.audience, path, password))
+        return TokenSource(lambda: sign_in.token_by_certificate(wire, principal, cloud.audience, path, password))
     secret = _required(settings.client_secret, "client_secret or client_certificate_path", kind)
-    return TokenSource(lambda _renew: sign_in.token_by_secret(wire, principal, cloud.audience, secret))
+    return TokenSource(lambda: sign_in.token_by_secret(wire, principal, cloud.audience, secret))
 
 
-def managed_identity_token(settings: Settings, audience: str, *, renew: bool = False) -> str:
+def managed_identity_token(settings: Settings, audience: str) -> str:
     """The token of this machine's managed identity (contract section 7).
 
     Raises:
-        CredentialError: no identity, no metadata service, or it refuses.
+        SettingsError: the endpoint or the identity is not given properly.
+        CredentialError: no Azure VM, no identity, no metadata service, or it refuses.
     """
-    query = {"resource": audience}
-    chosen = {
-        "client_id": settings.client_id,
-        "object_id": settings.identity_object_id,
-        "msi_res_id": settings.identity_resource_id,
-    }
-    query.update({name: value for name, value in chosen.items() if value})
-    if renew:
-        query["bypass_cache"] = "true"
+    identity = Identity(settings.client_id, settings.identity_object_id, settings.identity_resource_id)
     try:
-        with ImdsClient(settings.imds_endpoint, policy=RetryPolicy(total=30.0)) as client:
-            answer = client.get_json("identity/oauth2/token", query=query, retry_absent=True, sensitive=True).value
+        service = Connection.of({"endpoint": settings.imds_endpoint})
+        require_azure(service)
+        return ask(service, lambda client: fetch_token(client, audience, identity)).access_token
     except ValueError as exc:
-        raise SettingsError(f"imds_endpoint: {exc}") from exc
+        raise SettingsError(f"managed identity: {exc}") from exc
     except BadRequestError as exc:
         raise CredentialError(
             f"managed identity: {exc}. Does this VM have an identity? With several user-assigned ones, name one by"
@@ -183,10 +170,6 @@ def managed_identity_token(settings: Settings, audience: str, *, renew: bool = F
         ) from exc
     except ImdsError as exc:
         raise CredentialError(f"managed identity: {exc}", status=exc.status) from exc
-    token = answer.get("access_token") if isinstance(answer, dict) else None
-    if not isinstance(token, str) or not token:
-        raise CredentialError("managed identity: the metadata service's answer holds no access token")
-    return token
 
 
 def cli_token(audience: str, tenant_id: str | None, *, timeout: float = 60.0) -> str:
