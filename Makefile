@@ -32,7 +32,7 @@ $(STAMP): requirements-dev.txt roles/emulator/files/requirements.txt Makefile
 venv: $(STAMP) ## the private virtual environment
 
 demo: venv ## facts, inventory and a rolling round of maintenance on the emulator
-	"$(BIN)/python" demo/run.py $(DEMO_ARGS)
+	"$(BIN)/python" -m demo $(DEMO_ARGS)
 
 test: lint types unit system ## everything below
 

@@ -217,6 +217,9 @@ class SimulatedVm:
 
             raise UncertainError("the answer was lost")
 
+    def close(self) -> None:
+        pass
+
     def hook_began(self, phase: str) -> None:
         if phase == m.DRAIN:
             self.drains += not self.drained

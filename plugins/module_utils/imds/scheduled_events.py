@@ -197,6 +197,10 @@ class ScheduledEvents:
         """The api-version of the last answer, None before the first."""
         return self._answered
 
+    def close(self) -> None:
+        """End the client's kept connection."""
+        self._client.close()
+
     def read(self) -> EventsDocument:
         """The current document. Raises ImdsError."""
         policy = self._first_policy if self._answered is None else None

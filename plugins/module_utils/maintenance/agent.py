@@ -37,6 +37,10 @@ class EventsSource(t.Protocol):
         """Approve an event."""
         ...
 
+    def close(self) -> None:
+        """End its connection."""
+        ...
+
 
 class Identity(t.NamedTuple):
     """Who this VM is: ``compute.name``, and the domains that the fleet's limits count by."""
@@ -128,6 +132,7 @@ class Agent:
         """End what runs in this process. The journal knows; the next start goes on from there."""
         self.parts.runner.abort()
         self.parts.notices.abort()
+        self.parts.events.close()
 
     # --- reading the world ----------------------------------------------------------------------------------------
 

@@ -80,9 +80,9 @@ def make_runner(config: Config, clock: Clock, log: Log) -> Runner:
     )
 
 
-def make_parts(config: Config, *, log: Log) -> Parts:
+def make_parts(config: Config, *, log: Log, clock: Clock | None = None) -> Parts:
     """Everything that an agent on a real host is made of."""
-    clock = make_clock(config.clock)
+    clock = clock or make_clock(config.clock)
     client = ImdsClient(config.endpoint, policy=POLL_POLICY, keep_alive=True)
     return Parts(
         config=config,
