@@ -12,11 +12,12 @@ from ..imds.scheduled_events import EventsDocument, resource_key
 from . import model as m
 from .clock import Clock
 from .config import Config
-from .decide import Inputs, Moment, decide
+from .decide import Inputs, Moment, Operator, decide
 from .fleet import document as fleet
 from .fleet.store import Store, StoreError, update
 from .hooks import HookError, Runner
 from .journal import Journal
+from .metrics import Counters
 from .notices import Notices, hook_document, hook_environment
 from .orders import OperatorFile
 
@@ -85,6 +86,8 @@ class Agent:
         self.fleet_error: str | None = None
         self.journal_error: str | None = None
         self.timers: dict[str, float] = {}
+        self.counters = Counters()
+        self.orders = Operator()
         self._next_read = float("-inf")
         self._identified = False
         self._registered = float("-inf")
@@ -123,10 +126,15 @@ class Agent:
         until_read = max(0.0, self._next_read - self.parts.clock.mono())
         return min(until_read, 0.2) if busy else until_read
 
-    def reconfigure(self, config: Config) -> None:
-        """Go on with other settings; rules are applied anew to events that are known."""
-        self.config = config
-        self.parts = self.parts._replace(config=config)
+    def reconfigure(self, parts: Parts) -> None:
+        """Go on with other parts, also in the middle of an event: rules are applied anew to events that are known."""
+        if parts.events is not self.parts.events:
+            self.parts.events.close()
+            self._identified = False
+        self.config, self.parts = parts.config, parts
+        if self.config.vm_name:
+            self.state = self.state._replace(vm_name=self.config.vm_name)
+        self._next_read = self._registered = float("-inf")
 
     def stop(self) -> None:
         """End what runs in this process. The journal knows; the next start goes on from there."""
@@ -164,12 +172,14 @@ class Agent:
             for problem in document.problems:
                 self._say("warning", f"the events document has an entry that cannot be read: {problem}")
         self.document, self.last_read, self.read_error, self.failures = document, now.wall, None, 0
+        self.counters.add("polls_total")
         self._next_read = now.mono + self.config.poll_interval
         return document
 
     def _read_failed(self, exc: ImdsError, now: Moment) -> None:
         """Degrade: keep what is known, ask less often while the service is asked too much or is silent."""
         self.failures += 1
+        self.counters.add("poll_errors_total", kind=exc.kind)
         if self.read_error is None:
             self._say("warning", f"the metadata service cannot be read: {exc}")
         self.read_error = str(exc)
@@ -190,6 +200,7 @@ class Agent:
             self.fleet_error = None
 
     def _fleet_failed(self, exc: Exception) -> None:
+        self.counters.add("fleet_errors_total")
         if self.fleet_error is None:
             self._say("warning", f"the fleet document cannot be used: {exc}")
         self.fleet_error = str(exc)
@@ -223,6 +234,8 @@ class Agent:
             self.timers[f"ok:{job.phase}"] = now.mono
         self.state = m.finish_job(self.state, outcome, detail, now.wall)
         took = now.wall - job.started
+        self.counters.add("hook_runs_total", phase=job.phase, outcome=outcome)
+        self.counters.set("hook_last_duration_seconds", max(0.0, took), phase=job.phase)
         self._record(
             "hooks", job.key, f"{job.phase}: {outcome} after {took:.1f} s: {detail}", now.wall, outcome=outcome
         )
@@ -232,17 +245,9 @@ class Agent:
 
     def _act(self, fresh: EventsDocument | None) -> None:
         for _round in range(MAX_ROUNDS):
-            decision = decide(
-                Inputs(
-                    self._now(),
-                    fresh,
-                    self.state,
-                    self.timers,
-                    self.config,
-                    self.fleet,
-                    self.parts.operator.read(self._now().wall),
-                )
-            )
+            now = self._now()
+            self.orders = self.parts.operator.read(now.wall)
+            decision = decide(Inputs(now, fresh, self.state, self.timers, self.config, self.fleet, self.orders))
             self._explain(decision.reasons)
             if not decision.steps:
                 return
@@ -284,6 +289,9 @@ class Agent:
         if isinstance(step, m.Move):
             record = self.state.events[key]
             self.parts.notices.add(step.state, record, self.state, step.why)
+            if step.state in (m.GONE, m.CANCELLED, m.OVERRUN):
+                outcome = {m.GONE: "done", m.CANCELLED: "cancelled", m.OVERRUN: "overrun"}[step.state]
+                self.counters.add("events_total", type=record.event.event_type, outcome=outcome)
 
     def _claim(self, step: m.Claim) -> None:
         now = self._now()
@@ -349,9 +357,11 @@ class Agent:
             if not isinstance(exc, UncertainError):
                 events = {**self.state.events, step.key: record._replace(approving=False)}
                 self.state = self.state._replace(events=events)
+            self.counters.add("approvals_total", outcome="uncertain" if isinstance(exc, UncertainError) else "failed")
             self._say("warning", f"event {record.event.event_id} could not be approved: {exc}")
             self._record("approval_failed", step.key, str(exc), now.wall)
             return
+        self.counters.add("approvals_total", outcome="taken")
         self._take(m.Move(step.key, m.APPROVED, "the StartRequest was taken"))
 
     # --- telling --------------------------------------------------------------------------------------------------
@@ -384,6 +394,7 @@ class Agent:
 
     def _journal_failed(self, exc: OSError) -> None:
         """A full or read-only disk must not keep a VM from draining before it is taken away."""
+        self.counters.add("journal_errors_total")
         if self.journal_error is None:
             self._say("error", f"the journal cannot be written ({exc.strerror}); going on from memory")
         self.journal_error = exc.strerror or str(exc)

@@ -70,6 +70,8 @@ class Config(t.NamedTuple):
     multi_resource: str
     assume_ready: tuple[str, ...]
     fleet: Fleet
+    metrics_textfile: str | None
+    http_port: int | None
     clock: RehearsalClock | None
 
 
@@ -108,6 +110,12 @@ def _integer(low: int) -> t.Callable[[t.Any], int]:
         return value
 
     return convert
+
+
+def _port(value: t.Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise ValueError(f"a port from 1 to 65535 expected, not {value!r:.60}")
+    return value
 
 
 def _choice(*choices: str) -> t.Callable[[t.Any], str]:
@@ -308,6 +316,10 @@ SCHEMA: Schema = {
     ),
     "assume_ready": Field([], _strings, "VMs that have no handler and need none: counted as ready."),
     "fleet": Field({}, _fleet, "The fleet document and its limits."),
+    "metrics_textfile": Field(
+        None, _optional(_path), "File for the textfile collector of Prometheus' node exporter; its name ends in .prom."
+    ),
+    "http_port": Field(None, _optional(_port), "Port on 127.0.0.1 for /metrics and /healthz."),
     "clock": Field(None, _optional(_clock), "For rehearsals: the clock of an emulator whose time is scaled."),
 }
 

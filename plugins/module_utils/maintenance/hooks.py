@@ -226,6 +226,10 @@ class Runner:
         self._kill_at = self._killed_at = 0.0
         self._timed_out = False
 
+    def configure(self, *, directory: str, run_dir: str, limits: Limits) -> None:
+        """Use these from the next hook on."""
+        self._directory, self._run_dir, self._limits = directory, run_dir, limits
+
     @property
     def job(self) -> m.Job | None:
         """What runs now."""

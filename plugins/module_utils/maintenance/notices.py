@@ -9,7 +9,7 @@ import collections
 import typing as t
 
 from . import model as m
-from .hooks import HookError, Runner
+from .hooks import HookError, Limits, Runner
 
 QUEUE_LIMIT = 100
 
@@ -35,6 +35,10 @@ class Notices:
             self._say("warning", f"more than {QUEUE_LIMIT} notices are waiting; the oldest was dropped")
         environment = {**hook_environment(record, state), "AZURE_MAINTENANCE_TOPIC": topic}
         self._queue.append((environment, {**hook_document(record, state, why), "topic": topic}))
+
+    def configure(self, *, directory: str, run_dir: str, limits: Limits) -> None:
+        """Use these from the next hook on."""
+        self._runner.configure(directory=directory, run_dir=run_dir, limits=limits)
 
     def poll(self) -> None:
         """Look after the running notice, and begin the next."""

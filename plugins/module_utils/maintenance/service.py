@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
-import sys
 import typing as t
 
 from ..imds.client import ImdsClient, RetryPolicy
@@ -19,21 +17,19 @@ from ..imds.scheduled_events import ScheduledEvents
 from .agent import Agent, Identity, Parts
 from .clock import Clock, make_clock
 from .config import Config, ConfigError, load
-from .files import replace_file
 from .fleet.document import Member
 from .fleet.file import FileStore
 from .fleet.memory import MemoryStore
 from .fleet.store import Store
 from .hooks import Limits, ProcessLauncher, Runner
 from .journal import Journal
+from .logs import Log, default_log
 from .notices import Notices
 from .orders import OperatorFile
-from .status import snapshot
+from .publish import Publisher
 
 # The loop is the retry: one try, and the next look soon (contract section 1.5 for the service's own figures).
 POLL_POLICY = RetryPolicy(total=10.0, attempt=10.0, retries=0, connect_retries=0)
-STATUS_EVERY = 15.0
-Log = t.Callable[[str, str, t.Mapping[str, t.Any]], None]
 
 
 def boot_id() -> str:
@@ -98,21 +94,31 @@ def make_parts(config: Config, *, log: Log, clock: Clock | None = None) -> Parts
     )
 
 
-def log_to_stderr(level: str, line: str, _fields: t.Mapping[str, t.Any]) -> None:
-    """Lines with the priority prefix that systemd understands; without systemd, bare lines."""
-    prefix = {"error": "<3>", "warning": "<4>"}.get(level, "<6>") if "JOURNAL_STREAM" in os.environ else ""
-    sys.stderr.write(f"{prefix}{line}\n")
-    sys.stderr.flush()
+def renewed_parts(parts: Parts, config: Config, *, log: Log) -> Parts:
+    """What an agent goes on with after its configuration changed: running hooks and the journal stay what they are."""
+    old, fresh = parts.config, make_parts(config, log=log, clock=parts.clock)
+    if (old.state_dir, old.clock, old.hook_launcher) != (config.state_dir, config.clock, config.hook_launcher):
+        log("warning", "another state_dir, clock or hook_launcher is used after a restart only", {})
+    limits = Limits(config.hook_timeout, config.hook_timeouts)
+    parts.runner.configure(directory=config.hooks_dir, run_dir=config.run_dir, limits=limits)
+    parts.notices.configure(directory=config.hooks_dir, run_dir=config.run_dir, limits=limits)
+    same_service = (old.endpoint, old.api_version) == (config.endpoint, config.api_version)
+    same_store = (old.fleet.store, old.fleet.path) == (config.fleet.store, config.fleet.path)
+    return parts._replace(
+        config=config,
+        events=parts.events if same_service else fresh.events,
+        identify=parts.identify if same_service else fresh.identify,
+        store=parts.store if same_store else fresh.store,
+    )
 
 
 class Service:
     """Runs an agent until SIGTERM or SIGINT; SIGHUP reads the configuration anew."""
 
-    def __init__(self, config_path: str, config: Config, *, log: Log = log_to_stderr) -> None:
-        self._path, self._log = config_path, log
-        self._agent = Agent(make_parts(config, log=log))
-        self._status_path = os.path.join(config.run_dir, "status.json")
-        self._written: tuple[float, str] = (float("-inf"), "")
+    def __init__(self, config_path: str, config: Config, *, log: Log | None = None) -> None:
+        self._path, self._log = config_path, log or default_log()
+        self._agent = Agent(make_parts(config, log=self._log))
+        self._publisher = Publisher(config, self._log)
         self._stopping = self._reloading = False
 
     def run(self) -> int:
@@ -129,10 +135,11 @@ class Service:
             if self._reloading:
                 self._reload()
             pause = self._agent.cycle()
-            self._write_status()
+            self._publisher.update(self._agent)
             select.select([reader], [], [], self._agent.parts.clock.real(pause))
             _drain_pipe(reader)
         self._agent.stop()
+        self._publisher.close()
         self._log("info", "stopped", {})
         return 0
 
@@ -143,23 +150,13 @@ class Service:
     def _reload(self) -> None:
         self._reloading = False
         try:
-            self._agent.reconfigure(load(self._path))
+            config = load(self._path)
+            self._agent.reconfigure(renewed_parts(self._agent.parts, config, log=self._log))
+            self._publisher.configure(config)
         except ConfigError as exc:
             self._log("error", f"the configuration is not read anew: {exc}", {})
         else:
             self._log("info", "the configuration was read anew", {})
-
-    def _write_status(self) -> None:
-        status = snapshot(self._agent, pid=os.getpid())
-        moving = {name: value for name, value in status.items() if name not in ("time", "last_read")}
-        digest, mono = json.dumps(moving, sort_keys=True), self._agent.parts.clock.mono()
-        if digest == self._written[1] and mono - self._written[0] < STATUS_EVERY:
-            return
-        try:
-            replace_file(self._status_path, json.dumps(status).encode("utf-8"), mode=0o644, durable=False)
-        except OSError as exc:
-            self._log("warning", f"the status cannot be written: {exc}", {})
-        self._written = (mono, digest)
 
 
 def _drain_pipe(reader: int) -> None:
@@ -170,4 +167,4 @@ def _drain_pipe(reader: int) -> None:
         pass
 
 
-__all__ = ["Service", "boot_id", "identify", "log_to_stderr", "make_parts"]
+__all__ = ["Service", "boot_id", "identify", "make_parts"]

@@ -37,6 +37,7 @@ def snapshot(agent: Agent, *, pid: int) -> dict[str, t.Any]:
         },
         "events": [_event(key, record, agent.reasons.get(key)) for key, record in state.events.items()],
         "fleet": _fleet(agent.fleet),
+        "hold": _hold(agent),
     }
 
 
@@ -53,6 +54,14 @@ def _event(_key: str, record: m.EventRecord, reason: str | None) -> dict[str, t.
         "approved": record.approved,
         "started": record.started,
     }
+
+
+def _hold(agent: Agent) -> dict[str, t.Any] | None:
+    """The hold that counts: this host's, else the fleet's."""
+    hold = agent.orders.hold or (agent.fleet.hold if agent.fleet else None)
+    if hold is None or (hold.until is not None and hold.until <= agent.parts.clock.wall()):
+        return None
+    return hold._asdict()
 
 
 def _fleet(document: FleetDocument | None) -> dict[str, t.Any] | None:
