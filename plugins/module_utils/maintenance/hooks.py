@@ -255,7 +255,7 @@ class Runner:
             return None
         if job.handle is None:  # no hooks at all, or none left
             self._job = None
-            return m.OK, f"{len(job.hooks)} hooks done" if job.hooks else "no hooks"
+            return m.OK, _count(len(job.hooks))
         status = self._launcher.poll(job.handle)
         if status is None:
             self._enforce(job, job.handle)
@@ -306,6 +306,10 @@ class Runner:
             return m.LATER, f"{name} says try again later{last}"
         how = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
         return m.FAILED, f"{name} {how}{last}"
+
+
+def _count(hooks: int) -> str:
+    return {0: "no hooks", 1: "1 hook done"}.get(hooks, f"{hooks} hooks done")
 
 
 def _base_environment() -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import select
 import signal
@@ -159,6 +160,18 @@ class Service:
             self._log("info", "the configuration was read anew", {})
 
 
+def command(config: Config, options: argparse.Namespace) -> int:
+    """``azure-maintenance run``."""
+    from .cli import CommandError
+
+    for directory in (config.state_dir, config.run_dir):
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as exc:
+            raise CommandError(f"{directory} cannot be made: {exc.strerror}") from exc
+    return Service(options.config, config).run()
+
+
 def _drain_pipe(reader: int) -> None:
     try:
         while os.read(reader, 4096):
@@ -167,4 +180,4 @@ def _drain_pipe(reader: int) -> None:
         pass
 
 
-__all__ = ["Service", "boot_id", "identify", "make_parts"]
+__all__ = ["Service", "boot_id", "command", "identify", "make_parts", "make_store"]

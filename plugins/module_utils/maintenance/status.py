@@ -85,7 +85,7 @@ def render(status: t.Mapping[str, t.Any], *, now: float) -> str:
     lines += [f"{name.replace('_', ' ')}: {error}" for name, error in status["errors"].items()]
     fleet = status["fleet"]
     if fleet and fleet["holders"]:
-        out = ", ".join(f"{name} for {_ago(now - held['since'])}" for name, held in sorted(fleet["holders"].items()))
+        out = ", ".join(f"{name} for {ago(now - held['since'])}" for name, held in sorted(fleet["holders"].items()))
         lines.append(f"out of {len(fleet['members'])} members: {out}")
     lines += _event_lines(status["events"], now)
     return "\n".join(lines) + "\n"
@@ -94,7 +94,7 @@ def render(status: t.Mapping[str, t.Any], *, now: float) -> str:
 def _reading(status: t.Mapping[str, t.Any], now: float) -> str:
     if status["last_read"] is None:
         return "events were never read yet"
-    return f"events read {_ago(now - status['last_read'])} ago, incarnation {status['incarnation']}"
+    return f"events read {ago(now - status['last_read'])} ago, incarnation {status['incarnation']}"
 
 
 def _event_lines(events: t.Sequence[t.Mapping[str, t.Any]], now: float) -> list[str]:
@@ -103,19 +103,21 @@ def _event_lines(events: t.Sequence[t.Mapping[str, t.Any]], now: float) -> list[
         return ["no event at hand"]
     lines = []
     for event in live:
-        start = "started" if event["not_before"] is None else f"not before {_moment(event['not_before'])}"
+        start = "started" if event["not_before"] is None else f"not before {moment(event['not_before'])}"
         lines.append(f"{event['event_type']} {event['event_id']} ({', '.join(event['resources'])}), {start}")
-        lines.append(f"  {event['state']} for {_ago(now - event['since'])}: {event['why']}")
+        lines.append(f"  {event['state']} for {ago(now - event['since'])}: {event['why']}")
         if event["waits_for"]:
             lines.append(f"  {event['waits_for']}")
     return lines
 
 
-def _moment(epoch: float) -> str:
+def moment(epoch: float) -> str:
+    """A moment for people, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(epoch))
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
+    """A stretch of time for people."""
     seconds = max(0, int(seconds))
     if seconds < 120:
         return f"{seconds} s"
@@ -124,4 +126,4 @@ def _ago(seconds: float) -> str:
     return f"{seconds // 3600} h"
 
 
-__all__ = ["render", "snapshot"]
+__all__ = ["ago", "moment", "render", "snapshot"]

@@ -141,7 +141,7 @@ def test_a_hook_that_hangs_is_ended_and_killed_with_all_it_started(bench: Bench)
 
 def test_what_a_hook_leaves_behind_does_not_hold_it_up_and_is_ended(bench: Bench) -> None:
     bench.hook("drain.d/a", f"sleep 60 & echo $! > {bench.root}/child; echo done")
-    assert bench.run() == (m.OK, "1 hooks done")
+    assert bench.run() == (m.OK, "1 hook done")
     wait_for(lambda: not alive(int((bench.root / "child").read_text())))
 
 
