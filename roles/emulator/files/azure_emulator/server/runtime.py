@@ -222,6 +222,10 @@ class Runtime:
             "version": __version__,
         }
 
+    def waiting(self) -> int:
+        """How many requests wait for a moment to come."""
+        return self._driver.waiting
+
     async def advance(self, seconds: float) -> None:
         """Put the clock forward."""
         await self._driver.advance(seconds)
