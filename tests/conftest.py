@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import network_guard
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GUARD = Path(__file__).parent / "guard"
+COLLECTIONS = Path(__file__).parents[1] / ".cache" / "collections"
 
 network_guard.install()
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
@@ -20,6 +22,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.
 os.environ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "1"
 for name in [n for n in os.environ if n.startswith("AZURE_IMDS_") or n.lower().endswith("_proxy")]:
     del os.environ[name]
+# Before anything of the collection is imported: from here on Ansible's own finder does it, as in real runs, and its
+# loaders find the plugins by name.
+init_plugin_loader([str(COLLECTIONS)])
 
 
 @pytest.fixture(autouse=True)

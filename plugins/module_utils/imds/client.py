@@ -25,11 +25,12 @@ from .errors import (
     UncertainError,
     UnreachableError,
 )
+from .version import VERSION
 from .wire import ConnectError, Connection, ExchangeError, MalformedError, Response
 
 # The one place where Azure's address is written (contract section 1).
 DEFAULT_ENDPOINT = "http://169.254.169.254"
-USER_AGENT = "azure_guest.imds/0.1.0"
+USER_AGENT = f"azure_guest.imds/{VERSION}"
 
 
 class RetryPolicy(t.NamedTuple):
@@ -270,7 +271,7 @@ class ImdsClient:
     def _error(self, request: _Request, response: Response) -> ImdsError:
         """The error that an answer other than 200 stands for (contract section 5.1)."""
         status = response.status
-        said = "" if request.sensitive else _excerpt(response.body)
+        said = _excerpt(response.body)  # also of a sensitive request: an error holds no secret but what is wrong
         text = f"{self._where(request)} answered {status} {response.reason}".rstrip() + (f": {said}" if said else "")
         if status in (400, 405):
             return BadRequestError(text, status=status, newest_versions=_newest_versions(response.body))

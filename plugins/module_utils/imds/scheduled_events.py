@@ -9,8 +9,9 @@ import calendar
 import re
 import typing as t
 
+from . import api_versions
 from .client import ImdsClient, RetryPolicy
-from .errors import BadAnswerError, UncertainError
+from .errors import AbsentError, BadAnswerError, UncertainError
 
 SCHEDULED = "Scheduled"
 STARTED = "Started"
@@ -80,7 +81,7 @@ class Approval(t.NamedTuple):
     """What became of an approval.
 
     Attributes:
-        sent: whether a StartRequest was posted and taken.
+        sent: whether a StartRequest was posted and, as far as can be known, taken.
         event: the event as last read; None when it is no longer in the document.
     """
 
@@ -176,53 +177,96 @@ class ScheduledEvents:
     """Reads and approves scheduled events through a client.
 
     The first read waits long enough for a service that has to wake up.
+
+    Args:
+        client: speaks to the service.
+        api_version: ``auto``, or one version.
+        first_policy: how long the first read may take; ``FIRST_CALL_POLICY`` by default.
     """
 
-    def __init__(self, client: ImdsClient, *, api_version: str = "auto") -> None:
+    def __init__(
+        self, client: ImdsClient, *, api_version: str = "auto", first_policy: RetryPolicy | None = None
+    ) -> None:
         self._client = client
         self._requested = api_version
+        self._first_policy = first_policy or FIRST_CALL_POLICY
         self._answered: str | None = None
+
+    @property
+    def api_version(self) -> str | None:
+        """The api-version of the last answer, None before the first."""
+        return self._answered
 
     def read(self) -> EventsDocument:
         """The current document. Raises ImdsError."""
-        policy = FIRST_CALL_POLICY if self._answered is None else None
+        policy = self._first_policy if self._answered is None else None
         answer = self._client.get_json(PATH, api_version=self._requested, policy=policy)
         self._answered = answer.api_version
         return parse_document(answer.value)
 
-    def approve(self, event_id: str) -> Approval:
-        """Let an event start now, for every VM in its resources (contract section 6.7).
+    def vm_name(self) -> str:
+        """This VM's name as events have it: ``compute.name`` (contract section 6.6), in one request.
 
-        Nothing is sent when the event has started already or is not there. When the answer is lost, the document is
-        read again: the event may have started; if it still waits, the request is sent once more, which is harmless.
+        Raises:
+            AbsentError: the service has none, as on a classic VM.
+            ImdsError: it could not be read.
+        """
+        name = str(self._client.get_text("instance/compute/name").value).strip()
+        if not name:
+            raise AbsentError(f"{self._client.endpoint} knows no name of this VM (compute.name is empty)")
+        return name
+
+    def approve(self, event_id: str) -> Approval:
+        """Let an event start now, for every VM in its resources (contract section 6.7). See :meth:`start`."""
+        wanted = event_id.lower()
+        event = next((event for event in self.read().events if event.key == wanted), None)
+        return Approval(False, None) if event is None else self.start([event])[0]
+
+    def start(self, events: t.Sequence[Event]) -> list[Approval]:
+        """Let events start now, all by one request.
+
+        Nothing is sent for an event that has started already. When the answer is lost, the document is read again: an
+        event may have started or gone; for those that still wait the request is sent once more, which is harmless.
+
+        Args:
+            events: as last read by this object.
+
+        Returns:
+            What became of each, in the same order.
 
         Raises:
             ImdsError: the document could not be read, or the service refused.
         """
-        event = self._find(event_id)
+        now: list[Event | None] = list(events)
+        asked = {event.key for event in events if event.event_status == SCHEDULED}
         for last_try in (False, True):
-            if event is None or event.event_status != SCHEDULED:
-                return Approval(False, event)
+            waiting = [event for event in now if event is not None and event.event_status == SCHEDULED]
+            if not waiting:
+                break
             try:
-                self._post(event.event_id)
+                self.request_start(*(event.event_id for event in waiting))
             except UncertainError:
                 if last_try:
                     raise
-                event = self._find(event_id)
+                read = {event.key: event for event in self.read().events}
+                now = [read.get(event.key) for event in events]
             else:
                 break
-        return Approval(True, event)
+        return [Approval(event.key in asked, latest) for event, latest in zip(events, now)]
 
-    def _post(self, event_id: str) -> None:
-        document = {"StartRequests": [{"EventId": event_id}]}
-        self._client.post_json(PATH, document, api_version=t.cast("str", self._answered))
+    def request_start(self, *event_ids: str) -> None:
+        """POST StartRequests for events that a read showed, with their EventIds as received there. Reads nothing.
 
-    def _find(self, event_id: str) -> Event | None:
-        wanted = event_id.lower()
-        return next((event for event in self.read().events if event.key == wanted), None)
+        Raises:
+            UncertainError: the answer was lost; the next read tells.
+            ImdsError: any other; nothing was approved.
+        """
+        document = {"StartRequests": [{"EventId": event_id} for event_id in event_ids]}
+        self._client.post_json(PATH, document, api_version=self._answered or api_versions.preferred(PATH) or "")
 
 
 __all__ = [
+    "FIRST_CALL_POLICY",
     "SCHEDULED",
     "STARTED",
     "Approval",
