@@ -51,11 +51,10 @@ def run(tmp_path: Path, plays: list[tuple[str, dict[str, Any]]], **variables: An
         "emulator_virtualenv": False,
         **variables,
     }
-    done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-e", json.dumps(settings), book],
-        capture_output=True, text=True, check=False, timeout=280,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible")},
-    )  # fmt: skip
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-e", json.dumps(settings), book]
+    local = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible")}
+    environment = {**os.environ, **local}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     sections = done.stdout.split("PLAY [")[1:]
     return {name: section.count("changed: [") for (name, _), section in zip(plays, sections, strict=False)}
