@@ -106,6 +106,11 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument(
         "--journal-limit", type=int, default=10_000, metavar="N", help="requests to remember (%(default)s)"
     )
+    serve.add_argument(
+        "--shared-address", metavar="ADDRESS:PORT", help="one address for all VMs, told apart by the caller's address"
+    )
+    serve.add_argument("--tls", action="store_true", help="TLS on the Resource Manager side, by the emulator's own CA")
+    serve.add_argument("--ca-directory", type=Path, metavar="DIRECTORY", help="keep the CA there for further runs")
     serve.add_argument("--allow-non-loopback", action="store_true", help="others may reach and control it")
 
 
@@ -114,6 +119,14 @@ def _add_local(commands: Any) -> None:
     check.add_argument("fleet", type=Path, metavar="FILE")
     make = _command(commands, "generate", _generate, "Print a fleet file of any size.", client=False)
     make.add_argument("--vms", type=int, default=10, help="how many (%(default)s)")
+    play = _command(
+        commands, "play", _play, "Play scenarios; exit status 1 when one does not go as it says.", client=False
+    )
+    play.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="a file, or the name of a shipped one")
+    play.add_argument("--list", action="store_true", help="show the shipped ones")
+    play.add_argument("--control", metavar="URL", help="play on an emulator that runs already, at its pace")
+    play.add_argument("--clock", choices=("real", "virtual"), default="virtual", help="of an emulator of its own")
+    play.add_argument("--time-scale", type=float, default=1.0, metavar="N", help="seconds that pass in a real one")
     make.add_argument("--location", default="westeurope", help="region (%(default)s)")
 
 
@@ -224,6 +237,8 @@ def _serve(options: argparse.Namespace) -> int:
         control_port=options.control_port,
         resource_manager_port=manager,
         allow_non_loopback=options.allow_non_loopback,
+        shared=options.shared_address,
+        tls=options.tls,
     )
     return serve(
         Options(
@@ -234,6 +249,7 @@ def _serve(options: argparse.Namespace) -> int:
             start=options.start,
             rate_limit=options.rate_limit,
             journal_limit=options.journal_limit,
+            ca_directory=options.ca_directory,
         )
     )
 
@@ -253,6 +269,22 @@ def _generate(options: argparse.Namespace) -> None:
     if options.vms < 1:
         raise InputError("--vms", "a fleet has at least one VM")
     sys.stdout.write(as_yaml(generate(options.vms, location=options.location)))
+
+
+def _play(options: argparse.Namespace) -> int:
+    from azure_emulator.playing.running import find, load, play, shipped  # noqa: PLC0415 - as in _serve
+
+    if options.list:
+        for name, path in shipped().items():
+            sys.stdout.write(f"{name:<24} {load(path)[0].name}\n")
+        return 0
+    if not options.scenarios:
+        raise InputError("play", "name a scenario, or show the shipped ones with --list")
+    paths = [find(name) for name in options.scenarios]
+    verdicts = [
+        play(path, control=options.control, clock=options.clock, time_scale=options.time_scale) for path in paths
+    ]
+    return 0 if all(verdicts) else 1
 
 
 # Clients

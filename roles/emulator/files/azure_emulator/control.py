@@ -47,6 +47,9 @@ class Surroundings(Protocol):
     async def advance(self, seconds: float) -> None:
         """Put the clock forward."""
 
+    def waiting(self) -> int:
+        """How many requests wait for a moment to come."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockSpec:
@@ -311,7 +314,13 @@ class ControlApi:
         _parameters(request)
         open_events = sum(event.is_open for event in self._hood.engine.events.values())
         due = self._hood.timeline.next_due()
-        return {"idle": not open_events, "open_events": open_events, "next_due": due, "now": self._now()}
+        return {
+            "idle": not open_events,
+            "open_events": open_events,
+            "waiting_requests": self._around.waiting(),
+            "next_due": due,
+            "now": self._now(),
+        }
 
 
 def _parameters(request: Request, *known: str) -> dict[str, str]:

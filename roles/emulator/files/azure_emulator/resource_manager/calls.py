@@ -11,11 +11,13 @@ from typing import NamedTuple
 _COMPUTE = (
     *("2019-03-01", "2019-07-01", "2019-12-01", "2020-06-01", "2020-12-01", "2021-03-01", "2021-04-01", "2021-07-01"),
     *("2021-11-01", "2022-03-01", "2022-08-01", "2022-11-01", "2023-03-01", "2023-07-01", "2023-09-01"),
-    *("2024-03-01", "2024-07-01", "2024-11-01", "2025-04-01"),
+    *("2024-03-01", "2024-07-01", "2024-11-01", "2025-04-01", "2025-11-01", "2026-04-01"),
 )
 _NETWORK = (
     *("2020-05-01", "2020-11-01", "2021-05-01", "2021-08-01", "2022-01-01", "2022-07-01", "2022-09-01", "2022-11-01"),
     *("2023-02-01", "2023-05-01", "2023-09-01", "2023-11-01", "2024-01-01", "2024-03-01", "2024-05-01"),
+    *("2024-07-01", "2024-10-01", "2025-01-01", "2025-03-01", "2025-05-01", "2025-07-01", "2025-09-01", "2026-01-01"),
+    "2026-03-01",
 )
 _SUBSCRIPTIONS = ("2016-06-01", "2019-06-01", "2020-01-01", "2021-01-01", "2022-12-01")
 _GRAPH = ("2021-03-01", "2022-10-01", "2024-04-01")
@@ -136,7 +138,18 @@ DEFINITIONS = (
 # Calls that have a name of their own for faults, though they are no entry of the table.
 VIRTUAL_MACHINES_STATUS = "virtual_machines_status"
 SIGN_IN = "sign_in"
-CALLS = (*(definition.name for definition in DEFINITIONS), VIRTUAL_MACHINES_STATUS, SIGN_IN)
+ENDPOINTS = "endpoints"
+CALLS = (*(definition.name for definition in DEFINITIONS), VIRTUAL_MACHINES_STATUS, SIGN_IN, ENDPOINTS)
+
+
+def call_name(path: str) -> str:
+    """The name of a path's call, for the journal and for faults; empty for an unknown path."""
+    found = definition_of(path.rstrip("/"))
+    if found is not None:
+        return found[0].name
+    if path.rstrip("/").lower() == "/metadata/endpoints":
+        return ENDPOINTS
+    return SIGN_IN if re.search(r"/oauth2/|/\.well-known/", path, re.IGNORECASE) else ""
 
 
 def definition_of(path: str) -> tuple[Definition, dict[str, str]] | None:
@@ -148,4 +161,13 @@ def definition_of(path: str) -> tuple[Definition, dict[str, str]] | None:
     return None
 
 
-__all__ = ["CALLS", "DEFINITIONS", "SIGN_IN", "VIRTUAL_MACHINES_STATUS", "Definition", "definition_of"]
+__all__ = [
+    "CALLS",
+    "DEFINITIONS",
+    "ENDPOINTS",
+    "SIGN_IN",
+    "VIRTUAL_MACHINES_STATUS",
+    "Definition",
+    "call_name",
+    "definition_of",
+]

@@ -25,6 +25,9 @@ class Driver:
     Args:
         hood: the neighbourhood.
         changed: called with the keys of VMs whose state has changed.
+
+    Attributes:
+        waiting: how many requests wait for a moment to come.
     """
 
     def __init__(self, hood: Neighbourhood, changed: Callable[[set[str]], None]) -> None:
@@ -34,6 +37,7 @@ class Driver:
         self._armed_for: float | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.waiting = 0
 
     def settle(self) -> None:
         """Let everything that is due happen, and see to its consequences; called before and after each request."""
@@ -55,9 +59,11 @@ class Driver:
         woken = self._loop.create_future()
         handle = self._hood.timeline.at(when, lambda _due: None if woken.done() else woken.set_result(None))
         self.settle()
+        self.waiting += 1
         try:
             await woken
         finally:
+            self.waiting -= 1
             handle.cancel()
 
     async def advance(self, seconds: float) -> None:
