@@ -15,7 +15,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cryptography.hazmat.primitives import serialization
+
 from azure_emulator import __version__
+from azure_emulator.certificates import INTERMEDIATE_PATH, ROOT_PATH
 from azure_emulator.clock import iso
 from azure_emulator.errors import EmulatorError, InputError, NotFoundError
 from azure_emulator.events.model import EventSpec
@@ -97,6 +100,8 @@ class ControlApi:
             ("POST", "/clock", self._advance),
             ("GET", "/idle", self._idle),
             ("GET", "/log", self._log),
+            ("GET", INTERMEDIATE_PATH, self._intermediate),
+            ("GET", ROOT_PATH, self._root),
         ]
         self._routes = [(method, re.compile(path), handler) for method, path, handler in routes]
 
@@ -116,6 +121,8 @@ class ControlApi:
             return json_answer({"error": str(exc)}, 404)
         except EmulatorError as exc:
             return json_answer({"error": str(exc)}, 400)
+        if isinstance(value, Answer):
+            return value
         return json_answer(value, 201 if request.method == "POST" and request.path != "/clock" else 200)
 
     def _find(self, request: Request) -> Answer | tuple[Handler, dict[str, str]]:
@@ -267,6 +274,15 @@ class ControlApi:
         self._hood.faults.remove(names["id"])
         self._hood.note(self._now(), "fault_removed", fault_id=names["id"])
         return {"id": names["id"]}
+
+    # Certificates
+
+    def _intermediate(self, _request: Request, _names: dict[str, str]) -> Result:
+        certificate = self._hood.authority.intermediate().certificate
+        return Answer(200, certificate.public_bytes(serialization.Encoding.DER), "application/pkix-cert")
+
+    def _root(self, _request: Request, _names: dict[str, str]) -> Result:
+        return Answer(200, self._hood.authority.root().certificate_pem(), "application/x-pem-file")
 
     # Time
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from azure_emulator.certificates import Authority
 from azure_emulator.clock import Clock, Timeline, iso
 from azure_emulator.events.engine import Engine
 from azure_emulator.events.machines import RUNNING, Machines
@@ -44,11 +45,19 @@ class Neighbourhood:
         fleet: the VMs. clock: tells the time.
         rate_limit: whether requests are counted; None for what the fleet file says.
         journal_limit: how many requests, and how many log entries, are remembered.
+        authority: signs; None for a new one.
     """
 
     def __init__(
-        self, fleet: Fleet, clock: Clock, *, rate_limit: bool | None = None, journal_limit: int = 10_000
+        self,
+        fleet: Fleet,
+        clock: Clock,
+        *,
+        rate_limit: bool | None = None,
+        journal_limit: int = 10_000,
+        authority: Authority | None = None,
     ) -> None:
+        self.authority = authority or Authority()
         self.fleet, self.clock = fleet, clock
         self.timeline = Timeline()
         self.requests = Journal(journal_limit)
@@ -61,7 +70,9 @@ class Neighbourhood:
         self.engine = Engine(fleet, self.machines, self.timeline, self.note)
         self.issuer = TokenIssuer(fleet.seed, fleet.tenant_id)
         limited = fleet.api.rate_limit if rate_limit is None else rate_limit
-        self.metadata = MetadataService(fleet, clock, self.engine, self.faults, self.issuer, rate_limit=limited)
+        self.metadata = MetadataService(
+            fleet, clock, self.engine, self.faults, self.issuer, self.authority, rate_limit=limited
+        )
         lists = Lists(fleet, self.machines, self.created)
         self.resource_manager = ResourceManager(
             fleet,

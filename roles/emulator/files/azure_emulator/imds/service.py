@@ -15,6 +15,7 @@ from azure_emulator.failures import SPOILING, failed_answer
 from azure_emulator.faults import REPLACEMENTS, Fault, Faults, Target
 from azure_emulator.fleet.model import Fleet, Vm
 from azure_emulator.imds.answers import error
+from azure_emulator.imds.attestation import attested_document
 from azure_emulator.imds.checks import Call, Rules, check, endpoint_of
 from azure_emulator.imds.identity import IN_FLIGHT, IdentityService
 from azure_emulator.imds.instance import instance_document
@@ -26,6 +27,7 @@ from azure_emulator.limits import Buckets, Rate
 from azure_emulator.messages import TEXT, Answer, RefusedError, Request, compact, json_answer
 
 if TYPE_CHECKING:
+    from azure_emulator.certificates import Authority
     from azure_emulator.clock import Clock
     from azure_emulator.events.engine import Engine
     from azure_emulator.tokens import TokenIssuer
@@ -43,12 +45,21 @@ class MetadataService:
 
     Args:
         fleet: the VMs. clock: tells the time. engine: the events. faults: what is to go wrong.
-        issuer: signs tokens. rate_limit: whether requests are counted.
+        issuer: signs tokens. authority: signs attested documents. rate_limit: whether requests are counted.
     """
 
     def __init__(
-        self, fleet: Fleet, clock: Clock, engine: Engine, faults: Faults, issuer: TokenIssuer, *, rate_limit: bool
+        self,
+        fleet: Fleet,
+        clock: Clock,
+        engine: Engine,
+        faults: Faults,
+        issuer: TokenIssuer,
+        authority: Authority,
+        *,
+        rate_limit: bool,
     ) -> None:
+        self._authority = authority
         self._fleet, self._clock, self._engine, self._faults = fleet, clock, engine, faults
         self._buckets = Buckets(enabled=rate_limit)
         self._identity = IdentityService(issuer, fleet.api.identity)
@@ -59,6 +70,7 @@ class MetadataService:
             "instance": self._instance,
             "versions": self._versions,
             "scheduledevents": self._scheduled_events,
+            "attested": self._attested,
             "identity": self._token_or_info,
             "loadbalancer": self._loadbalancer,
             "v1": self._instance_info,
@@ -98,12 +110,9 @@ class MetadataService:
         rules = Rules(self._fleet.api, newest, lambda category: self._grant(vm, category))
         try:
             call = check(request, rules)
-            handler = self._handlers.get(call.endpoint.category)
-            if handler is None:
-                raise RefusedError(error(call.endpoint.category, 404))
             if any(fault.spec.fault == "incarnation_reset" for fault in distortions):
                 self._subscription(vm).restart(self._engine.incarnation(vm.scope))
-            answer = handler(vm, call)
+            answer = self._handlers[call.endpoint.category](vm, call)
         except RefusedError as exc:
             return exc.answer
         changing = [fault for fault in distortions if fault.spec.fault in DISTORTIONS]
@@ -150,6 +159,10 @@ class MetadataService:
     def _versions(self, _vm: Vm, _call: Call) -> Answer:
         return json_answer({"apiVersions": list(versions_of("instance", self._fleet.api.newest_version))})
 
+    def _attested(self, vm: Vm, call: Call) -> Answer:
+        nonce = call.request.parameter("nonce")
+        return attested_document(self._authority, vm, call.version, nonce, self._clock.now())
+
     def _token_or_info(self, vm: Vm, call: Call) -> Answer:
         if call.endpoint.path.endswith("/info"):
             return self._identity.info()
@@ -161,7 +174,6 @@ class MetadataService:
         document = loadbalancer_document(vm)
         if document is None:
             raise RefusedError(error("loadbalancer", 404, _NO_LOAD_BALANCER))
-
         return json_answer(document)
 
     def _instance_info(self, vm: Vm, _call: Call) -> Answer:

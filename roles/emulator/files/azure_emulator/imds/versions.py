@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 INSTANCE_VERSIONS = (
     "2017-03-01",
     "2017-04-02",
@@ -65,6 +67,7 @@ FIRST_VERSION = {
 """Contract section 2: the first api-version that has the category."""
 
 
+@cache
 def versions_of(category: str, newest: str) -> tuple[str, ...]:
     """The api-versions of a category, oldest first, in a region that has got as far as a newest one."""
     known = EVENTS_VERSIONS if category == "scheduledevents" else INSTANCE_VERSIONS

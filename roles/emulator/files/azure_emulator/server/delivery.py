@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from azure_emulator.server.listener import reset
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-_REQUEST_IDS = uuid.UUID("00000000-0000-4000-8000-000000000000").int
 _date = lru_cache(maxsize=2)(http_date)
 
 
@@ -78,7 +76,7 @@ class Delivery:
         if answer.status != 204:
             headers["Content-Type"] = answer.content_type
         headers["Date"] = _date(float(int(self._now())))
-        headers["x-ms-request-id"] = str(uuid.UUID(int=_REQUEST_IDS + self._count))
+        headers["x-ms-request-id"] = f"00000000-0000-4000-8000-{self._count:012x}"
         if self._server is not None:
             headers["Server"] = self._server
         return headers

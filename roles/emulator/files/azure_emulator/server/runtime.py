@@ -124,6 +124,7 @@ class Runtime:
         self.port, self.control_port, self.resource_manager_port = (
             s.getsockname()[1] for s in (vms[0], control, manager)
         )
+        self._hood.authority.base_url = self.control
         metadata = self._server(self._metadata)
         self._listeners = {key: Listener(s, metadata) for key, s in zip(self._hosts, vms, strict=True)}
         self._services = [

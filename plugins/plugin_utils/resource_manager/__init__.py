@@ -1,0 +1,4 @@
+# Copyright (c) azure_guest.imds contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Azure Resource Manager from the controller: sign-in, list calls, paging, retries. Standard library only."""
