@@ -14,7 +14,7 @@ STAMP := $(VENV)/.complete
 # ansible-core's own commands start other commands of the virtual environment by name.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv demo test unit system lint types format clean
+.PHONY: help venv demo test unit integration system lint types format clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -34,10 +34,13 @@ venv: $(STAMP) ## the private virtual environment
 demo: venv ## facts, inventory and a rolling round of maintenance on the emulator
 	"$(BIN)/python" -m demo $(DEMO_ARGS)
 
-test: lint types unit system ## everything below
+test: lint types unit integration system ## everything below
 
 unit: venv ## unit tests, and wire tests against the emulator
 	"$(BIN)/python" -m pytest tests/unit
+
+integration: venv ## real runs of ansible and ansible-playbook against the emulator
+	"$(BIN)/python" -m pytest tests/integration
 
 system: venv ## whole fleets, on the virtual clock
 	"$(BIN)/python" -m pytest tests/system

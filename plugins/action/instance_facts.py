@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         wrap_async = self._task.async_val and not self._connection.has_native_async
         result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
-        facts = (result.get("ansible_facts") or {}).get("azure")
+        facts = (result.get("ansible_facts") or {}).get("ansible_azure")
         warning = self._warning(facts, (task_vars or {}).get("inventory_hostname")) if facts else None
         if warning:
             Display().warning(warning)

@@ -135,8 +135,10 @@ ansible_facts:
   returned: always
   type: dict
   contains:
-    azure:
-      description: What Azure knows about this machine. Every key is always there.
+    ansible_azure:
+      description:
+        - What Azure knows about this machine. Every key is always there.
+        - As a fact it is C(ansible_facts.azure), and C(ansible_azure) where facts are injected as variables.
       returned: always
       type: dict
       contains:
@@ -685,7 +687,7 @@ def _exit(module: AnsibleModule, gathered: Gathered) -> None:
     for warning in gathered.warnings:
         module.warn(warning)
     _warn_if_controllers(module, facts)
-    result: dict[str, t.Any] = {"ansible_facts": {"azure": facts}}
+    result: dict[str, t.Any] = {"ansible_facts": {"ansible_azure": facts}}
     if module.params["user_data"]:
         result["user_data"] = gathered.user_data
     module.exit_json(**result)

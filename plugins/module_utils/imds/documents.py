@@ -17,7 +17,9 @@ JsonObject = t.Mapping[str, t.Any]
 
 
 def text(value: t.Any) -> str | None:
-    """A string as it is, None for an empty or absent one."""
+    """A string as it is, a number as one; None for an empty or absent one and for whatever else there is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return value if isinstance(value, str) and value else None
 
 

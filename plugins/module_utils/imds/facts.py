@@ -55,11 +55,11 @@ class Gathered(t.NamedTuple):
     user_data: str | None = None
 
 
-def blank(*, now: float, reason: str | None = None, error: str | None = None) -> dict[str, t.Any]:
+def blank(*, now: float | None = None, reason: str | None = None, error: str | None = None) -> dict[str, t.Any]:
     """Facts that say nothing yet: every key, with None, an empty list or an empty dict for its value.
 
     Args:
-        now: epoch seconds.
+        now: epoch seconds; the wall clock by default.
         reason: one sentence that says why there are no facts.
         error: the same as a word: ``disabled``, or the ``kind`` of an ImdsError.
     """

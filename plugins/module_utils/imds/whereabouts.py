@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-import sys
 import typing as t
 
 # The temporary directory in which Ansible puts a module has the process id of the Ansible worker in its name; an
 # asynchronous module has lost its parents and only has that.
-_TEMPORARY = re.compile(r"ansible-tmp-[\d.]+-(\d+)-\d+")
+_TEMPORARY = re.compile(rb"ansible-tmp-[\d.]+-(\d+)-\d+")
 _COMMANDS = ("ansible", "ansible-playbook", "ansible-console")
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -31,18 +30,15 @@ def is_called(hostname: str, facts: t.Mapping[str, t.Any], *, here: bool = False
     return (here and hostname in _LOCAL_NAMES) or short in {name.lower().split(".")[0] for name in names if name}
 
 
-def controller_warning(
-    facts: t.Mapping[str, t.Any], hostname: str, *, proc: str = "/proc", script: str | None = None
-) -> str | None:
+def controller_warning(facts: t.Mapping[str, t.Any], hostname: str, *, proc: str = "/proc") -> str | None:
     """A warning that facts gathered on the controller would pass for those of a host; None when all seems well.
 
     Args:
         facts: as gathered at Azure's own address; a configured endpoint is about whatever VM it stands for.
         hostname: the inventory's name of the host.
         proc: where the process table is.
-        script: path of the running module; this process's by default.
     """
-    if is_called(hostname, facts, here=True) or not ansible_runs_here(proc, script):
+    if is_called(hostname, facts, here=True) or not ansible_runs_here(proc):
         return None
     return controller_text(hostname, facts)
 
@@ -64,10 +60,10 @@ def delegation_text(hostname: str, delegate: str) -> str:
     )
 
 
-def ansible_runs_here(proc: str = "/proc", script: str | None = None) -> bool:
+def ansible_runs_here(proc: str = "/proc") -> bool:
     """Whether an Ansible command on this machine started this process; False where that cannot be told."""
     pids = [os.getpid()]
-    match = _TEMPORARY.search(sys.argv[0] if script is None else script)
+    match = _TEMPORARY.search(_read(f"{proc}/{pids[0]}/cmdline"))
     if match:
         pids.append(int(match.group(1)))
     seen: set[int] = set()

@@ -35,8 +35,8 @@ def test_facts(server: ScriptedServer, check: bool) -> None:
     result = run(server, check=check)
     assert result["failed"] is False
     assert result["warnings"] == []
-    facts = result["ansible_facts"]["azure"]
-    assert list(result["ansible_facts"]) == ["azure"]
+    facts = result["ansible_facts"]["ansible_azure"]
+    assert list(result["ansible_facts"]) == ["ansible_azure"]
     assert (facts["name"], facts["update_domain"], facts["tags"]["role"]) == ("web-0", 42, "web")
     assert len(server.requests) == 1
     assert "user_data" not in result
@@ -46,7 +46,7 @@ def test_another_machine(elsewhere: None) -> None:
     result = run()
     assert result["failed"] is False
     assert result["warnings"] == []
-    assert result["ansible_facts"]["azure"]["available"] is False
+    assert result["ansible_facts"]["ansible_azure"]["available"] is False
 
 
 def test_another_machine_where_facts_are_required(elsewhere: None) -> None:
@@ -91,36 +91,33 @@ def test_user_data_is_beside_the_facts(server: ScriptedServer) -> None:
     result = run(server, user_data=True, public_keys=True)
     assert result["user_data"] == "c2VjcmV0"
     assert "c2Vj" not in json.dumps(result["ansible_facts"])
-    assert result["ansible_facts"]["azure"]["public_keys"]
+    assert result["ansible_facts"]["ansible_azure"]["public_keys"]
 
 
 def test_the_environment_of_the_target_is_the_second_choice(server: ScriptedServer, monkeypatch) -> None:
     server.script = [answer(200, azure.instance())] * 2
     monkeypatch.setenv("AZURE_IMDS_ENDPOINT", server.endpoint)
     monkeypatch.setenv("AZURE_IMDS_API_VERSION", "2021-02-01")
-    assert run()["ansible_facts"]["azure"]["api_version"] == "2021-02-01"
-    assert run(api_version="2020-06-01")["ansible_facts"]["azure"]["api_version"] == "2020-06-01"
+    assert run()["ansible_facts"]["ansible_azure"]["api_version"] == "2021-02-01"
+    assert run(api_version="2020-06-01")["ansible_facts"]["ansible_azure"]["api_version"] == "2020-06-01"
 
 
 def test_an_empty_variable_of_the_environment_is_none(elsewhere: None, monkeypatch) -> None:
     monkeypatch.setenv("AZURE_IMDS_ENDPOINT", "")
-    assert run()["ansible_facts"]["azure"]["error"] == "not_on_azure"
+    assert run()["ansible_facts"]["ansible_azure"]["error"] == "not_on_azure"
 
 
 @pytest.mark.parametrize("value", [False, True, "auto"])
 def test_enabled_takes_yamls_own_booleans(server: ScriptedServer, value: object) -> None:
     server.script = [answer(200, azure.instance())]
-    assert run(server, enabled=value)["ansible_facts"]["azure"]["available"] is (value is not False)
+    assert run(server, enabled=value)["ansible_facts"]["ansible_azure"]["available"] is (value is not False)
 
 
 class TestWhoseFacts:
     def test_the_controllers_facts_are_told(self, elsewhere: None, monkeypatch) -> None:
         monkeypatch.setattr(whereabouts, "ansible_runs_here", lambda *_: True)
         result = run(inventory_hostname="web-7.example.com")
-        assert (
-            "recorded for web-7.example.com, but they are about the machine that Ansible runs on"
-            in result["warnings"][0]
-        )
+        assert "recorded for web-7.example.com are about the machine that Ansible runs on" in result["warnings"][0]
 
     def test_a_remote_host_is_no_controller(self, elsewhere: None, monkeypatch) -> None:
         monkeypatch.setattr(whereabouts, "ansible_runs_here", lambda *_: False)
@@ -142,8 +139,8 @@ def test_the_documentation_lists_exactly_these_facts(server: ScriptedServer) -> 
         answer(200, {"apiVersions": []}),
     ]
     result = run(server, gather=["load_balancer", "scheduled_events", "attested", "versions"], public_keys=True)
-    documented = yaml.safe_load(instance_facts.RETURN)["ansible_facts"]["contains"]["azure"]["contains"]
-    _compare(result["ansible_facts"]["azure"], documented, "azure")
+    documented = yaml.safe_load(instance_facts.RETURN)["ansible_facts"]["contains"]["ansible_azure"]["contains"]
+    _compare(result["ansible_facts"]["ansible_azure"], documented, "azure")
 
 
 def _compare(found: dict, documented: dict, where: str) -> None:

@@ -8,7 +8,9 @@ from ansible_collections.azure_guest.imds.plugins.module_utils.imds import docum
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.errors import BadAnswerError
 
 
-@pytest.mark.parametrize(("value", "expected"), [("a", "a"), ("", None), (None, None), (7, None)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("a", "a"), ("", None), (None, None), (7, "7"), (True, None), ([], None)]
+)
 def test_text(value: object, expected: object) -> None:
     assert documents.text(value) == expected
 

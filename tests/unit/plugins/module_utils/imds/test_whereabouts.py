@@ -25,11 +25,12 @@ FACTS = {"available": True, "name": "web-0", "computer_name": "Shop-Web"}
         ("web-1", True, False),
         ("localhost", True, True),
         ("localhost", False, False),
-        (socket.gethostname(), True, True),
-        (socket.gethostname(), False, False),
+        ("THIS.example.com", True, True),
+        ("this", False, False),
     ],
 )
-def test_names(hostname: str, here: bool, called: bool) -> None:
+def test_names(hostname: str, here: bool, called: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "this")
     assert whereabouts.is_called(hostname, FACTS, here=here) is called
 
 
@@ -50,8 +51,8 @@ def processes(tmp_path: Path) -> Processes:
     return Processes(tmp_path)
 
 
-def here(processes: Processes, script: str = "/tmp/x.py") -> bool:
-    return whereabouts.ansible_runs_here(str(processes.root), script)
+def here(processes: Processes) -> bool:
+    return whereabouts.ansible_runs_here(str(processes.root))
 
 
 def test_a_child_of_ansible(processes: Processes) -> None:
@@ -69,10 +70,11 @@ def test_a_child_of_sshd(processes: Processes) -> None:
 
 
 def test_an_asynchronous_module_has_lost_its_parents(processes: Processes) -> None:
-    processes.add(os.getpid(), 1, "/usr/bin/python3", "/tmp/x.py")
-    processes.add(4242, 1, "/opt/venv/bin/ansible", "all")
+    script = "/home/me/.ansible/tmp/ansible-tmp-1795374074.88-4242-26734418955/AnsiballZ_instance_facts.py"
+    processes.add(os.getpid(), 1, "/usr/bin/python3", script)
     assert not here(processes)
-    assert here(processes, "/home/me/.ansible/tmp/ansible-tmp-1795374074.88-4242-26734418955/AnsiballZ_x.py")
+    processes.add(4242, 1, "/opt/venv/bin/ansible", "all")
+    assert here(processes)
 
 
 @pytest.mark.parametrize("parent", [os.getpid(), 0, 77], ids=["itself", "none", "unknown"])
@@ -82,14 +84,14 @@ def test_a_table_that_leads_nowhere(processes: Processes, parent: int) -> None:
 
 
 def test_no_table(tmp_path: Path) -> None:
-    assert not whereabouts.ansible_runs_here(str(tmp_path / "none"), "x")
+    assert not whereabouts.ansible_runs_here(str(tmp_path / "none"))
 
 
 def test_the_warning(processes: Processes) -> None:
     processes.add(os.getpid(), 1, "/opt/venv/bin/ansible", "all")
     proc = str(processes.root)
     assert "are about the machine that Ansible runs on (the VM web-0)" in str(
-        whereabouts.controller_warning(FACTS, "web-1", proc=proc, script="x")
+        whereabouts.controller_warning(FACTS, "web-1", proc=proc)
     )
-    assert whereabouts.controller_warning(FACTS, "web-0", proc=proc, script="x") is None
-    assert "no Azure VM" in str(whereabouts.controller_warning({"available": False}, "web-1", proc=proc, script="x"))
+    assert whereabouts.controller_warning(FACTS, "web-0", proc=proc) is None
+    assert "no Azure VM" in str(whereabouts.controller_warning({"available": False}, "web-1", proc=proc))
