@@ -405,7 +405,6 @@ groups:
 """
 
 import contextlib
-import difflib
 import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -414,21 +413,16 @@ from ansible import constants
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, get_cache_plugin
 from ansible.plugins.loader import cache_loader
-from ansible.vars.reserved import get_reserved_names
+from ansible.vars.reserved import is_reserved_name
 
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import names, policy, snapshot, words
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.data import as_data
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.fact_cache import EntryError
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.filters import Filters, read_tag_filter
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.groups import Grouping
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import FIELDS, Record
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.sources import (
-    AzureSettings,
-    read_azure,
-    read_from_facts,
-)
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import credentials
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.settings import AzureSettings
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.errors import AzureError, SettingsError
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.sign_in_settings import SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -436,7 +430,6 @@ if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
 
-    from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.fact_cache import FactStore
 
 SUFFIXES = ("azure_fleet.yml", "azure_fleet.yaml")
 AGE = "age"
@@ -486,9 +479,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         }
         for name in config:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise AnsibleParserError(f"unknown option {name!r}{hint}")
+                raise AnsibleParserError(f"unknown option {name!r}{words.nearest(str(name), known)}")
 
     def _text(self, option: str) -> str | None:
         """A string option, rendered where it is a template."""
@@ -513,10 +504,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         )
 
     def _azure_settings(self, filters: Filters) -> AzureSettings:
-        sign_in = credentials.Settings(
-            self.get_option("auth"),
-            *(self._text(option) for option in credentials.Settings._fields[1:]),
-        )
+        sign_in = SignIn(self.get_option("auth"), *(self._text(option) for option in SignIn._fields[1:]))
         return AzureSettings(
             sign_in=sign_in,
             graph=self.get_option("source") == "resource_graph",
@@ -536,13 +524,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # Sources
 
+    # What reads a source is imported when it is read: Ansible compiles a collection's code anew in each run, and a run
+    # that finds everything in the cache should not pay for it.
+
     def _azure(self, path: str, filters: Filters, *, fresh: bool) -> snapshot.Snapshot:
         settings = self._azure_settings(filters)
+
+        def read() -> policy.Reading:
+            from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import azure_source
+
+            return azure_source.read_azure(settings)
+
         will = policy.Policy(
             self.get_option("on_partial"), self.get_option("cache_timeout"), self.get_option("stale_if_error")
         )
         return policy.take(
-            lambda: read_azure(settings),
+            read,
             will,
             cache=self._snapshot_cache(path, settings) if self.get_option("cache") else None,
             may_use_cached=not fresh,
@@ -568,15 +565,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return snapshot.SnapshotCache(_Store(store), key)
 
     def _facts(self) -> snapshot.Snapshot:
-        store = self._fact_store()
+        from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import facts_source
+
+        store = _Facts(*self._fact_cache_plugin(), facts_source.EntryError)
         max_age, keep_raw = self.get_option("max_age"), self.get_option("include_raw")
         return policy.take_from_facts(
-            lambda: read_from_facts(store, max_age=max_age, keep_raw=keep_raw),
+            lambda: facts_source.read_from_facts(store, max_age=max_age, keep_raw=keep_raw),
             policy.Policy(self.get_option("on_partial")),
             report=self._report(),
         )
 
-    def _fact_store(self) -> FactStore:
+    def _fact_cache_plugin(self) -> tuple[Any, str]:
         """The cache plugin of the facts, told that nothing expires: ``max_age`` decides, and says so."""
         name = self.get_option("fact_cache_plugin")
         options = {"_uri": "fact_cache_connection", "_prefix": "fact_cache_prefix"} if name else {}
@@ -593,7 +592,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         with contextlib.suppress(KeyError):  # a plugin without prefixes
             if store.get_option("_prefix") is None:
                 store.set_option("_prefix", "")  # core's file caches cannot list their keys without one
-        return _Facts(store, name)
+        return store, name
 
     def _report(self) -> policy.Report:
         return policy.Report(
@@ -725,11 +724,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         fields = (*FIELDS, AGE)
         unknown = [field for field in wanted if field not in fields]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], fields, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = words.nearest(unknown[0], fields)
             raise AnsibleParserError(f"host_variables: {unknown[0]!r} is no field of a machine{hint}")
         chosen = {prefix + field for field in wanted or fields}
-        reserved = sorted(name for name in chosen if name in get_reserved_names() or name.startswith("ansible_"))
+        reserved = sorted(name for name in chosen if is_reserved_name(name) or name.startswith("ansible_"))
         if reserved or not re.fullmatch(r"[A-Za-z_]\w*|", prefix, re.ASCII):
             raise AnsibleParserError(
                 f"hostvars_prefix: {prefix!r} would make "
@@ -760,8 +758,8 @@ class _Store:
 class _Facts:
     """A fact cache plugin, with every error of the plugin as one that says what was read."""
 
-    def __init__(self, wrapped: Any, name: str) -> None:
-        self._wrapped, self._name = wrapped, name
+    def __init__(self, wrapped: Any, name: str, entry_error: type[Exception]) -> None:
+        self._wrapped, self._name, self._entry_error = wrapped, name, entry_error
 
     def keys(self) -> list[str]:
         try:
@@ -773,4 +771,4 @@ class _Facts:
         try:
             return self._wrapped.get(key)
         except Exception as exc:
-            raise EntryError(str(exc) or type(exc).__name__) from exc
+            raise self._entry_error(str(exc) or type(exc).__name__) from exc

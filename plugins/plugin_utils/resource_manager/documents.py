@@ -12,24 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.documents import integer, objects, text, walk
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.resource_ids import (
+    location,
+    lowered,
+    os_type,
+    parse_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
-
-
-class ResourceId(NamedTuple):
-    """The parts of a resource's id; None where it has no such part."""
-
-    subscription: str | None
-    group: str | None
-    names: dict[str, str]  # by lower-case type: {"virtualmachinescalesets": "web", "virtualmachines": "0"}
-
-    @property
-    def name(self) -> str | None:
-        """The last name, that of the resource itself."""
-        return next(reversed(self.names.values()), None)
 
 
 class Status(NamedTuple):
@@ -105,41 +98,12 @@ class PublicAddress(NamedTuple):
     raw: Json | None = None
 
 
-def parse_id(value: str) -> ResourceId:
-    """Split ``/subscriptions/s/resourceGroups/g/providers/p/type/name[/type/name]``, in any case of the key words."""
-    parts = value.strip("/").split("/")
-    pairs = dict(zip((p.lower() for p in parts[0::2]), parts[1::2], strict=False))
-    subscription, group = pairs.pop("subscriptions", None), pairs.pop("resourcegroups", None)
-    if "providers" in pairs:  # the provider stands between: types and names begin behind it
-        at = [p.lower() for p in parts].index("providers")
-        rest = parts[at + 2 :]
-        pairs = dict(zip((p.lower() for p in rest[0::2]), rest[1::2], strict=False))
-    return ResourceId(subscription, group, pairs)
-
-
 def read_tags(item: Mapping[str, Any]) -> dict[str, str]:
     """Tags by name, verbatim; a value that is no string is given as one."""
     tags = item.get("tags")
     if not isinstance(tags, dict):
         return {}
     return {name: value if isinstance(value, str) else str(value) for name, value in tags.items() if value is not None}
-
-
-def location(value: Any) -> str | None:
-    """A region's name: ``westeurope`` for ``West Europe`` too."""
-    name = text(value)
-    return name.replace(" ", "").lower() if name else None
-
-
-def os_type(value: Any) -> str | None:
-    """``Linux`` or ``Windows`` in this case, whatever the service's (contract section 3.2)."""
-    name = text(value)
-    return name.capitalize() if name else None
-
-
-def lowered(value: Any) -> str | None:
-    """A string in lower case, None for an empty or absent one: ids are compared so."""
-    return value.lower() if isinstance(value, str) and value else None
 
 
 def read_status(item: Json, *, keep_raw: bool = False) -> Status | None:
@@ -275,13 +239,8 @@ __all__ = [
     "Json",
     "Machine",
     "PublicAddress",
-    "ResourceId",
     "ScaleSet",
     "Status",
-    "location",
-    "lowered",
-    "os_type",
-    "parse_id",
     "read_interface",
     "read_machine",
     "read_public_address",
