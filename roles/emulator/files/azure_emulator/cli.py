@@ -106,6 +106,11 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument(
         "--journal-limit", type=int, default=10_000, metavar="N", help="requests to remember (%(default)s)"
     )
+    serve.add_argument(
+        "--shared-address", metavar="ADDRESS:PORT", help="one address for all VMs, told apart by the caller's address"
+    )
+    serve.add_argument("--tls", action="store_true", help="TLS on the Resource Manager side, by the emulator's own CA")
+    serve.add_argument("--ca-directory", type=Path, metavar="DIRECTORY", help="keep the CA there for further runs")
     serve.add_argument("--allow-non-loopback", action="store_true", help="others may reach and control it")
 
 
@@ -224,6 +229,8 @@ def _serve(options: argparse.Namespace) -> int:
         control_port=options.control_port,
         resource_manager_port=manager,
         allow_non_loopback=options.allow_non_loopback,
+        shared=options.shared_address,
+        tls=options.tls,
     )
     return serve(
         Options(
@@ -234,6 +241,7 @@ def _serve(options: argparse.Namespace) -> int:
             start=options.start,
             rate_limit=options.rate_limit,
             journal_limit=options.journal_limit,
+            ca_directory=options.ca_directory,
         )
     )
 

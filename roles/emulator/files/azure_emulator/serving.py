@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from azure_emulator.certificates import Authority
 from azure_emulator.clock import Clock
 from azure_emulator.fleet.loading import load_fleet
 from azure_emulator.neighbourhood import Neighbourhood
@@ -30,6 +31,7 @@ class Options(NamedTuple):
     start: float | None = None
     rate_limit: bool | None = None
     journal_limit: int = 10_000
+    ca_directory: Path | None = None
 
 
 def serve(options: Options) -> int:
@@ -40,7 +42,13 @@ def serve(options: Options) -> int:
     """
     fleet = load_fleet(options.fleet)
     clock = Clock(options.clock, scale=options.time_scale, start=options.start)
-    hood = Neighbourhood(fleet, clock, rate_limit=options.rate_limit, journal_limit=options.journal_limit)
+    hood = Neighbourhood(
+        fleet,
+        clock,
+        rate_limit=options.rate_limit,
+        journal_limit=options.journal_limit,
+        authority=Authority(options.ca_directory),
+    )
     asyncio.run(_serve(hood, options.addresses))
     return 0
 
@@ -51,8 +59,8 @@ async def _serve(hood: Neighbourhood, addresses: Addresses) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     runtime = Runtime(hood, addresses)
-    await runtime.start()
     try:
+        await runtime.start()
         sys.stdout.write(json.dumps(runtime.addresses(), separators=(",", ":")) + "\n")
         sys.stdout.flush()
         await stop.wait()

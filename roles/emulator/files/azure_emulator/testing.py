@@ -33,6 +33,7 @@ class Emulator:
     Attributes:
         control: a client of its control side.
         resource_manager: base address of Resource Manager.
+        ca_file: the CA that callers of Resource Manager have to trust; None without TLS.
         fleet: the fleet as it was resolved.
     """
 
@@ -41,6 +42,7 @@ class Emulator:
         self.fleet = hood.fleet
         self.control = ControlClient(runtime.control)
         self.resource_manager = runtime.resource_manager
+        self.ca_file: str | None = runtime.addresses()["ca_file"]
 
     def endpoint(self, vm: str) -> str:
         """Base address of a VM's metadata service."""
@@ -61,6 +63,8 @@ def running(
     rate_limit: bool = False,
     journal_limit: int = 10_000,
     network: str | None = None,
+    shared: str | None = None,
+    tls: bool = False,
 ) -> Iterator[Emulator]:
     """Run an emulator in a thread of its own, on free ports.
 
@@ -72,6 +76,8 @@ def running(
         rate_limit: whether requests beyond the documented rates are refused.
         journal_limit: how many requests are remembered.
         network: the VMs' addresses; None for a block that no other emulator of this machine's tests is likely to use.
+        shared: ``address:port`` of one address for all VMs, told apart by the caller's address.
+        tls: whether Resource Manager speaks TLS.
 
     Raises:
         InputError: the fleet cannot be used. ListenError: an address cannot be had.
@@ -80,7 +86,7 @@ def running(
     hood = Neighbourhood(
         resolved, Clock(clock, scale=time_scale, start=start), rate_limit=rate_limit, journal_limit=journal_limit
     )
-    thread = _Thread(hood, Addresses(network=network or _own_network(len(resolved.vms))))
+    thread = _Thread(hood, Addresses(network=network or _own_network(len(resolved.vms)), shared=shared, tls=tls))
     thread.start()
     try:
         yield Emulator(hood, thread.runtime())

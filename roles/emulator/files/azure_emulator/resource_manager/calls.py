@@ -136,7 +136,18 @@ DEFINITIONS = (
 # Calls that have a name of their own for faults, though they are no entry of the table.
 VIRTUAL_MACHINES_STATUS = "virtual_machines_status"
 SIGN_IN = "sign_in"
-CALLS = (*(definition.name for definition in DEFINITIONS), VIRTUAL_MACHINES_STATUS, SIGN_IN)
+ENDPOINTS = "endpoints"
+CALLS = (*(definition.name for definition in DEFINITIONS), VIRTUAL_MACHINES_STATUS, SIGN_IN, ENDPOINTS)
+
+
+def call_name(path: str) -> str:
+    """The name of a path's call, for the journal and for faults; empty for an unknown path."""
+    found = definition_of(path.rstrip("/"))
+    if found is not None:
+        return found[0].name
+    if path.rstrip("/").lower() == "/metadata/endpoints":
+        return ENDPOINTS
+    return SIGN_IN if re.search(r"/oauth2/|/\.well-known/", path, re.IGNORECASE) else ""
 
 
 def definition_of(path: str) -> tuple[Definition, dict[str, str]] | None:
@@ -148,4 +159,13 @@ def definition_of(path: str) -> tuple[Definition, dict[str, str]] | None:
     return None
 
 
-__all__ = ["CALLS", "DEFINITIONS", "SIGN_IN", "VIRTUAL_MACHINES_STATUS", "Definition", "definition_of"]
+__all__ = [
+    "CALLS",
+    "DEFINITIONS",
+    "ENDPOINTS",
+    "SIGN_IN",
+    "VIRTUAL_MACHINES_STATUS",
+    "Definition",
+    "call_name",
+    "definition_of",
+]

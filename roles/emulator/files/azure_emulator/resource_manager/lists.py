@@ -14,6 +14,8 @@ from azure_emulator.messages import RefusedError, Request
 from azure_emulator.resource_manager import documents
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from azure_emulator.fleet.model import Fleet, ScaleSet, Vm
 
 Entries = list[dict[str, Any]]
@@ -25,7 +27,7 @@ class Lists:
     """The lists of one fleet. ``created`` is when the neighbourhood came to be, in epoch seconds."""
 
     def __init__(self, fleet: Fleet, machines: Machines, created: float) -> None:
-        self._fleet, self._machines, self._created = fleet, machines, created
+        self._fleet, self.machines, self._created = fleet, machines, created
 
     def virtual_machines(self, subscription: str, request: Request) -> Entries:
         """VMs of a subscription, uniform instances not among them (calls A, B and C)."""
@@ -92,6 +94,11 @@ class Lists:
             raise RefusedError(_not_found(resource_id))
         return self._view(vm) or {}
 
+    def graph_scope(self, subscriptions: Iterable[str]) -> list[Vm]:
+        """The VMs that Resource Graph's main table has for some subscriptions."""
+        wanted = {subscription.lower() for subscription in subscriptions}
+        return [vm for vm in self._all() if vm.spec.subscription_id.lower() in wanted and not vm.uniform]
+
     def scale_set(self, subscription: str, group: str, name: str) -> ScaleSet:
         """A scale set by its path.
 
@@ -105,7 +112,7 @@ class Lists:
         return found
 
     def _all(self) -> list[Vm]:
-        return [vm for vm in self._fleet.vms.values() if self._machines.state(vm.key) != TERMINATED]
+        return [vm for vm in self._fleet.vms.values() if self.machines.state(vm.key) != TERMINATED]
 
     def _vms(self, subscription: str) -> list[Vm]:
         return [vm for vm in self._all() if _same(vm.spec.subscription_id, subscription)]
@@ -114,11 +121,11 @@ class Lists:
         return [vm for vm in self._all() if vm.scale_set is group]
 
     def _view(self, vm: Vm, *, update_domain: bool = True) -> dict[str, Any] | None:
-        return documents.instance_view(vm, self._machines.state(vm.key), self._created, update_domain=update_domain)
+        return documents.instance_view(vm, self.machines.state(vm.key), self._created, update_domain=update_domain)
 
     def _public(self, vms: list[Vm]) -> Entries:
         return [
-            documents.public_ip_address(vm, nic, allocated=self._machines.state(vm.key) not in OFF)
+            documents.public_ip_address(vm, nic, allocated=self.machines.state(vm.key) not in OFF)
             for vm in vms
             for nic in vm.nics
             if nic.public_ip

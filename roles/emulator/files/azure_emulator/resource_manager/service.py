@@ -16,7 +16,9 @@ from azure_emulator.failures import SPOILING, failed_answer, resource_manager_er
 from azure_emulator.faults import RESOURCE_MANAGER, Faults, Target
 from azure_emulator.limits import Buckets, Rate
 from azure_emulator.messages import Answer, RefusedError, Request, compact, json_answer
-from azure_emulator.resource_manager.calls import VIRTUAL_MACHINES_STATUS, Definition, definition_of
+from azure_emulator.resource_manager import graph
+from azure_emulator.resource_manager.calls import VIRTUAL_MACHINES_STATUS, Definition, call_name, definition_of
+from azure_emulator.resource_manager.sign_in import SignIn
 from azure_emulator.tokens import TokenError, TokenIssuer
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ AUDIENCES = (
 _READS = Rate(250, 25)
 _COST = {"high": Rate(900, 5), "low": Rate(24000, 8000 / 60)}
 _UNSIGNED = "Authentication failed. The 'Authorization' header is missing."
+_GRAPH_WINDOW = 5
+_GRAPH = Rate(15, 15 / _GRAPH_WINDOW)
 _POLICY = {"high": "HighCostGet", "low": "LowCostGet"}
 
 
@@ -55,6 +59,7 @@ class ResourceManager:
     ) -> None:
         self._fleet, self._lists, self._clock, self._faults, self._issuer = fleet, lists, clock, faults, issuer
         self._spec = fleet.api.resource_manager
+        self._anonymous = SignIn(fleet, issuer)
         self._buckets = Buckets(enabled=rate_limit)
 
     def answer(self, request: Request) -> Answer:
@@ -73,7 +78,7 @@ class ResourceManager:
     def _fault(self, request: Request, found: tuple[Definition, dict[str, str]] | None) -> Any:
         if not self._faults:
             return None
-        name = found[0].name if found else ""
+        name = call_name(request.path)
         status = name == "virtual_machines" and request.parameter("statusOnly") is not None
         categories = (RESOURCE_MANAGER, VIRTUAL_MACHINES_STATUS if status else name)
         subscription = found[1].get("subscription") if found else None
@@ -81,6 +86,9 @@ class ResourceManager:
         return next(iter(self._faults.choose(target, self._clock.now())), None)
 
     def _proper_answer(self, request: Request, found: tuple[Definition, dict[str, str]] | None) -> Answer:
+        anonymous = self._anonymous.answer(request, self._clock.now())
+        if anonymous is not None:
+            return anonymous
         try:
             claims = self._sign_in(request)
             if found is None:
@@ -88,6 +96,8 @@ class ResourceManager:
                 raise RefusedError(resource_manager_error(404, "InvalidResourceType", message))
             definition, names = found
             self._check(request, definition, names, claims)
+            if definition.name == "resource_graph":
+                return self._graph(request, claims)
             headers = self._count(definition, names.get("subscription", ""), claims)
             answer = self._dispatch(request, definition, names)
             answer.headers.update(headers)
@@ -190,9 +200,6 @@ class ResourceManager:
         name, subscription, lists = definition.name, names.get("subscription", ""), self._lists
         if name == "subscriptions":
             return self._subscriptions()
-        if name == "resource_graph":
-            message = "This query is not supported."
-            raise RefusedError(resource_manager_error(400, "BadRequest", message))
         if name == "instance_view":
             return json_answer(lists.instance_view(request.path.rstrip("/").rpartition("/")[0]))
         if name == "virtual_machines":
@@ -203,6 +210,46 @@ class ResourceManager:
                 return self._page(lists.scale_set_virtual_machines(group, request), request)
             return self._page(getattr(lists, name)(group), request)
         return self._page(getattr(lists, name)(subscription), request)
+
+    def _graph(self, request: Request, claims: dict[str, Any]) -> Answer:
+        """A page of a Resource Graph query, with its own quota (contract section 12.3)."""
+        headers = self._graph_quota(str(claims["oid"]))
+        try:
+            body = json.loads(request.body.decode("utf-8"))
+        except ValueError as exc:
+            raise RefusedError(resource_manager_error(400, "BadRequest", "The body is not JSON.")) from exc
+        body = body if isinstance(body, dict) else {}
+        query = graph.parse_query(body.get("query"))
+        wanted = body.get("subscriptions") or self._fleet.subscriptions
+        for subscription in wanted:
+            self._check_subscription(str(subscription), "Microsoft.Compute/virtualMachines/read", claims)
+        page = graph.page(query, self._lists.graph_scope(wanted), self._lists.machines, body.get("options"))
+        cut = page.token is None and len(page.rows) < page.total and not body.get("options", {}).get("$skipToken")
+        result = {
+            "totalRecords": page.total,
+            "count": len(page.rows),
+            "resultTruncated": "true" if cut else "false",
+            **({"$skipToken": page.token} if page.token else {}),
+            "data": page.rows,
+            "facets": [],
+        }
+        return json_answer(result, 200, **headers)
+
+    def _graph_quota(self, caller: str) -> dict[str, str]:
+        if not self._buckets.enabled:
+            return {}
+        now = self._clock.now()
+        bucket = self._buckets.bucket(("graph", caller), _GRAPH, now)
+        granted = bucket.take(now)
+        seconds = math.ceil(bucket.wait(now))
+        headers = {
+            "x-ms-user-quota-remaining": str(bucket.remaining(now)),
+            "x-ms-user-quota-resets-after": f"00:00:{_GRAPH_WINDOW:02d}",
+        }
+        if not granted:
+            text = "Please retry after the quota has been reset."
+            raise RefusedError(resource_manager_error(429, "RateLimiting", text, Retry_After=str(seconds), **headers))
+        return headers
 
     def _subscriptions(self) -> Answer:
         value = [

@@ -122,7 +122,7 @@ def reset(transport: asyncio.BaseTransport | None) -> None:
 
 
 def bind(addresses: list[str], port: int, *, tries: int = 20) -> list[socket.socket]:
-    """Bind all addresses to one port.
+    """Bind all addresses to one port; one address many times, to ports in a row.
 
     Args:
         addresses: IPv4 addresses.
@@ -134,20 +134,23 @@ def bind(addresses: list[str], port: int, *, tries: int = 20) -> list[socket.soc
     """
     for attempt in range(tries):
         wanted = port or _free_port(addresses[0])
+        step = 1 if len(addresses) > 1 and len(set(addresses)) == 1 else 0
         sockets: list[socket.socket] = []
         try:
-            for address in addresses:
+            for index, address in enumerate(addresses):
                 bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                 sockets.append(bound)
                 bound.setblocking(False)
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                bound.bind((address, wanted))
-        except OSError as exc:
+                bound.bind((address, wanted + index * step))
+        except (OSError, OverflowError) as exc:
             for bound in sockets:
                 bound.close()
-            if port == 0 and exc.errno == errno.EADDRINUSE and attempt + 1 < tries:
+            retry = isinstance(exc, OverflowError) or exc.errno == errno.EADDRINUSE
+            if port == 0 and retry and attempt + 1 < tries:
                 continue
-            where = f"{addresses[len(sockets) - 1]}:{wanted}"
+            last = len(sockets) - 1
+            where = f"{addresses[last]}:{wanted + last * step}"
             raise ListenError(f"cannot listen on {where}: {_advice(exc)}") from exc
         return sockets
     raise AssertionError("the last try either returns or raises")
@@ -164,7 +167,9 @@ def _free_port(address: str) -> int:
         return port
 
 
-def _advice(exc: OSError) -> str:
+def _advice(exc: OSError | OverflowError) -> str:
+    if isinstance(exc, OverflowError):
+        return "there are no more ports above it; choose a lower one"
     reason = exc.strerror or str(exc)
     if exc.errno == errno.EADDRINUSE:
         return f"{reason}; another program listens there (another emulator?): choose another port, or 0 for a free one"
