@@ -268,7 +268,7 @@ class ResourceManager:
         """One page of a list, with the link to the next: absolute, opaque, to be followed as it is."""
         start = _offset(request.parameter("$skiptoken"))
         end = start + self._spec.page_size
-        page: dict[str, Any] = {"value": entries[start:end]}
+        page: dict[str, Any] = {"value": entries.page(start, end)}
         if end < len(entries):
             kept = [(name, value) for name, value in request.query if name.lower() != "$skiptoken"]
             query = urlencode([*kept, ("$skiptoken", _token(end))])
