@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from azure_emulator.messages import RefusedError, Request
 from azure_emulator.resource_manager import documents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from azure_emulator.fleet.model import Fleet, ScaleSet, Vm
 
@@ -26,11 +27,16 @@ class Entries:
     """The entries of a list. Ten thousand documents for each page of a hundred would be the caller's waiting time.
 
     Args:
-        resources: what is listed. show: makes an entry of one of them.
+        resources: what is listed. show: makes an entry of one of them. identify: gives the id that it will have.
     """
 
-    def __init__(self, resources: Sequence[Any], show: Callable[[Any], dict[str, Any]]) -> None:
-        self._resources, self._show = resources, show
+    def __init__(
+        self,
+        resources: Sequence[Any],
+        show: Callable[[Any], dict[str, Any]],
+        identify: Callable[[Any], str] = lambda resource: str(resource.resource_id),
+    ) -> None:
+        self._resources, self._show, self._identify = resources, show, identify
 
     def __len__(self) -> int:
         return len(self._resources)
@@ -38,6 +44,11 @@ class Entries:
     def page(self, start: int, end: int) -> list[dict[str, Any]]:
         """The entries from one number to before another."""
         return [self._show(resource) for resource in self._resources[start:end]]
+
+    def identified(self) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+        """The id of each entry, and what makes it."""
+        for resource in self._resources:
+            yield self._identify(resource), functools.partial(self._show, resource)
 
 
 class Lists:
@@ -119,6 +130,18 @@ class Lists:
         wanted = {subscription.lower() for subscription in subscriptions}
         return [vm for vm in self._all() if vm.spec.subscription_id.lower() in wanted and not vm.uniform]
 
+    def graph_documents(self, resource_type: str, subscription: str) -> Entries:
+        """What Resource Graph's main table has of a type, with whole documents; the types are those of calls A to G."""
+        if resource_type == "microsoft.compute/virtualmachines":
+            vms = [vm for vm in self._vms(subscription) if not vm.uniform]
+            return Entries(vms, lambda vm: documents.graph_virtual_machine(vm, self._created, self._view(vm)))
+        lists: dict[str, Callable[[str], Entries]] = {
+            "microsoft.compute/virtualmachinescalesets": self.scale_sets,
+            "microsoft.network/networkinterfaces": self.network_interfaces,
+            "microsoft.network/publicipaddresses": self.public_ip_addresses,
+        }
+        return lists[resource_type](subscription)
+
     def scale_set(self, subscription: str, group: str, name: str) -> ScaleSet:
         """A scale set by its path.
 
@@ -150,6 +173,7 @@ class Lists:
         return Entries(
             [(vm, nic) for vm in vms for nic in vm.nics if nic.public_ip],
             lambda pair: documents.public_ip_address(*pair, allocated=self.machines.state(pair[0].key) not in OFF),
+            lambda pair: documents.public_ip_id(*pair),
         )
 
     def _of_flexible_set(self, vms: list[Vm], condition: str, request: Request) -> list[Vm]:
@@ -162,7 +186,11 @@ class Lists:
 
 
 def _interfaces(vms: Iterable[Vm]) -> Entries:
-    return Entries([(vm, nic) for vm in vms for nic in vm.nics], lambda pair: documents.network_interface(*pair))
+    return Entries(
+        [(vm, nic) for vm in vms for nic in vm.nics],
+        lambda pair: documents.network_interface(*pair),
+        lambda pair: str(pair[1].resource_id),
+    )
 
 
 def _same(one: str, other: str) -> bool:
