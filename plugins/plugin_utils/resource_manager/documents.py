@@ -148,7 +148,7 @@ def read_machine(item: Json, *, scale_set: str | None = None, keep_raw: bool = F
         properties = {}
     status = read_status(item)
     if status is None or status == Status(identity.lower()):
-        status = Status(identity.lower(), integer(properties.get("platformFaultDomain")))
+        status = _model_status(identity.lower(), properties)
     zones = item.get("zones")
     size = walk(properties, "hardwareProfile", "vmSize") or walk(item, "sku", "name")
     flexible = walk(properties, "virtualMachineScaleSet", "id")
@@ -172,6 +172,18 @@ def read_machine(item: Json, *, scale_set: str | None = None, keep_raw: bool = F
         nics=_nic_ids(properties),
         status=status,
         raw=item if keep_raw else None,
+    )
+
+
+def _model_status(identity: str, properties: Json) -> Status:
+    """What a model says of the run-time status: a domain that was chosen by hand, and Resource Graph's extension."""
+    extended = walk(properties, "extended", "instanceView") or {}
+    power = lowered(walk(extended, "powerState", "code")) or ""
+    return Status(
+        identity,
+        integer(properties.get("platformFaultDomain")),
+        power_state=power.rpartition("/")[2] or None,
+        computer_name=text(walk(extended, "computerName")),
     )
 
 
