@@ -25,11 +25,12 @@ from .errors import (
     UncertainError,
     UnreachableError,
 )
+from .version import VERSION
 from .wire import ConnectError, Connection, ExchangeError, MalformedError, Response
 
 # The one place where Azure's address is written (contract section 1).
 DEFAULT_ENDPOINT = "http://169.254.169.254"
-USER_AGENT = "azure_guest.imds/0.1.0"
+USER_AGENT = f"azure_guest.imds/{VERSION}"
 
 
 class RetryPolicy(t.NamedTuple):

@@ -9,6 +9,7 @@ import calendar
 import re
 import typing as t
 
+from . import api_versions
 from .client import ImdsClient, RetryPolicy
 from .errors import AbsentError, BadAnswerError, UncertainError
 
@@ -243,7 +244,7 @@ class ScheduledEvents:
             if not waiting:
                 break
             try:
-                self._post(waiting)
+                self.request_start(*(event.event_id for event in waiting))
             except UncertainError:
                 if last_try:
                     raise
@@ -253,9 +254,15 @@ class ScheduledEvents:
                 break
         return [Approval(event.key in asked, latest) for event, latest in zip(events, now)]
 
-    def _post(self, events: t.Sequence[Event]) -> None:
-        document = {"StartRequests": [{"EventId": event.event_id} for event in events]}
-        self._client.post_json(PATH, document, api_version=t.cast("str", self._answered))
+    def request_start(self, *event_ids: str) -> None:
+        """POST StartRequests for events that a read showed, with their EventIds as received there. Reads nothing.
+
+        Raises:
+            UncertainError: the answer was lost; the next read tells.
+            ImdsError: any other; nothing was approved.
+        """
+        document = {"StartRequests": [{"EventId": event_id} for event_id in event_ids]}
+        self._client.post_json(PATH, document, api_version=self._answered or api_versions.preferred(PATH) or "")
 
 
 __all__ = [

@@ -75,7 +75,7 @@ def test_an_asynchronous_module_has_lost_its_parents(processes: Processes) -> No
     assert here(processes, "/home/me/.ansible/tmp/ansible-tmp-1795374074.88-4242-26734418955/AnsiballZ_x.py")
 
 
-@pytest.mark.parametrize("parent", [os.getpid(), 0, 77])
+@pytest.mark.parametrize("parent", [os.getpid(), 0, 77], ids=["itself", "none", "unknown"])
 def test_a_table_that_leads_nowhere(processes: Processes, parent: int) -> None:
     processes.add(os.getpid(), parent, "python3")
     assert not here(processes)

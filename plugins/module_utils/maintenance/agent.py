@@ -1,0 +1,397 @@
+# Copyright (c) azure_guest.imds contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The loop around :func:`decide`: reads the world, takes steps, journals each before and after, and never gives up."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..imds.errors import ImdsError, ThrottledError, UncertainError
+from ..imds.scheduled_events import EventsDocument, resource_key
+from . import model as m
+from .clock import Clock
+from .config import Config
+from .decide import Inputs, Moment, decide
+from .fleet import document as fleet
+from .fleet.store import Store, StoreError, update
+from .hooks import HookError, Runner
+from .journal import Journal
+from .notices import Notices, hook_document, hook_environment
+from .orders import OperatorFile
+
+# Steps in one cycle; a real decision needs a handful, so more is a bug that must not spin.
+MAX_ROUNDS = 200
+LONGEST_BACKOFF = 30.0
+FLEET_REFRESH = 3600.0
+
+
+class EventsSource(t.Protocol):
+    """Reads and approves scheduled events; raises ImdsError."""
+
+    def read(self) -> EventsDocument:
+        """The current document."""
+        ...
+
+    def request_start(self, event_id: str) -> None:
+        """Approve an event."""
+        ...
+
+
+class Identity(t.NamedTuple):
+    """Who this VM is: ``compute.name``, and the domains that the fleet's limits count by."""
+
+    name: str
+    member: fleet.Member
+
+
+class Parts(t.NamedTuple):
+    """What an agent is made of; each is replaced by another in tests and rehearsals.
+
+    Attributes:
+        identify: asks the service who this VM is; raises ImdsError.
+        log: a level (info, warning, error), a sentence, and fields for machines.
+    """
+
+    config: Config
+    clock: Clock
+    events: EventsSource
+    identify: t.Callable[[], Identity]
+    store: Store
+    journal: Journal
+    runner: Runner
+    notices: Notices
+    operator: OperatorFile
+    log: t.Callable[[str, str, t.Mapping[str, t.Any]], None]
+
+
+class Agent:
+    """One VM's maintenance handler. Call :meth:`start` once, then :meth:`cycle` for ever."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.config = parts.config
+        self.state = m.EMPTY
+        self.reasons: t.Mapping[str, str] = {}
+        self.document: EventsDocument | None = None
+        self.last_read: float | None = None
+        self.read_error: str | None = None
+        self.failures = 0
+        self.fleet: fleet.FleetDocument | None = None
+        self.fleet_error: str | None = None
+        self.journal_error: str | None = None
+        self.timers: dict[str, float] = {}
+        self._next_read = float("-inf")
+        self._identified = False
+        self._registered = float("-inf")
+
+    # --- the outside of the loop --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Remember. A run of hooks that a restart interrupted counts as "try again"."""
+        loaded = self.parts.journal.load()
+        self.state = loaded.state
+        for problem in loaded.problems:
+            self._say("error", problem)
+        if self.config.vm_name:
+            self.state = self.state._replace(vm_name=self.config.vm_name)
+            self._identified = False
+        now = self._now()
+        if self.state.host.job is not None:
+            phase = self.state.host.job.phase
+            self.state = m.finish_job(self.state, m.LATER, "interrupted by a restart of the handler", now.wall)
+            self._say("warning", f"the {phase} hooks were interrupted by a restart of the handler")
+        for key, record in self.state.events.items():
+            if record.state in m.FINISHING:
+                self.timers[f"vanished:{key}"] = now.mono  # how long ago is not known: settle once more
+
+    def cycle(self) -> float:
+        """Look once and do what is to be done. Returns the seconds (of the agent's clock) until the next look."""
+        now = self._now()
+        self._reap(now)
+        self.parts.notices.poll()
+        if not self._identified:
+            self._identify(now)
+        fresh = self._read(now) if now.mono >= self._next_read else None
+        self._load_fleet()
+        self._act(fresh)
+        busy = self.parts.runner.job is not None or self.parts.notices.busy
+        until_read = max(0.0, self._next_read - self.parts.clock.mono())
+        return min(until_read, 0.2) if busy else until_read
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with other settings; rules are applied anew to events that are known."""
+        self.config = config
+        self.parts = self.parts._replace(config=config)
+
+    def stop(self) -> None:
+        """End what runs in this process. The journal knows; the next start goes on from there."""
+        self.parts.runner.abort()
+        self.parts.notices.abort()
+
+    # --- reading the world ----------------------------------------------------------------------------------------
+
+    def _now(self) -> Moment:
+        return Moment(self.parts.clock.wall(), self.parts.clock.mono())
+
+    def _identify(self, now: Moment) -> None:
+        try:
+            identity = self.parts.identify()
+        except ImdsError as exc:
+            self._read_failed(exc, now)
+            return
+        self._identified = True
+        name = self.config.vm_name or identity.name
+        if self.state.vm_name not in (None, name):
+            self._say("warning", f"this VM is {name} now; the journal is of {self.state.vm_name}")
+        self.state = self.state._replace(vm_name=name)
+        self._member = identity.member
+
+    def _read(self, now: Moment) -> EventsDocument | None:
+        try:
+            document = self.parts.events.read()
+        except ImdsError as exc:
+            self._read_failed(exc, now)
+            return None
+        if self.read_error is not None:
+            self._say("info", "the metadata service answers again")
+        if self.document is None or document.problems != self.document.problems:
+            for problem in document.problems:
+                self._say("warning", f"the events document has an entry that cannot be read: {problem}")
+        self.document, self.last_read, self.read_error, self.failures = document, now.wall, None, 0
+        self._next_read = now.mono + self.config.poll_interval
+        return document
+
+    def _read_failed(self, exc: ImdsError, now: Moment) -> None:
+        """Degrade: keep what is known, ask less often while the service is asked too much or is silent."""
+        self.failures += 1
+        if self.read_error is None:
+            self._say("warning", f"the metadata service cannot be read: {exc}")
+        self.read_error = str(exc)
+        # A silent service costs time by itself; only a throttled one must be asked less.
+        backoff = 2.0 ** min(self.failures, 5) if isinstance(exc, ThrottledError) else 1.0
+        self._next_read = now.mono + min(LONGEST_BACKOFF, self.config.poll_interval * backoff)
+
+    def _load_fleet(self) -> None:
+        try:
+            self.fleet = self.parts.store.load()[0]
+            if self._identified and self._now().mono - self._registered >= FLEET_REFRESH:
+                self._register()
+        except (StoreError, fleet.FleetFormatError) as exc:
+            self._fleet_failed(exc)
+        else:
+            if self.fleet_error is not None:
+                self._say("info", "the fleet document can be read again")
+            self.fleet_error = None
+
+    def _fleet_failed(self, exc: Exception) -> None:
+        if self.fleet_error is None:
+            self._say("warning", f"the fleet document cannot be used: {exc}")
+        self.fleet_error = str(exc)
+        self.fleet = None
+
+    def _register(self) -> None:
+        now = self._now()
+        member = self._member._replace(seen=now.wall)
+        name = t.cast("str", self.state.vm_name)
+        self._change_fleet(lambda d: fleet.prune(fleet.register(d, name, member), now=now.wall))
+        self._registered = now.mono
+
+    def _change_fleet(self, change: t.Callable[[fleet.FleetDocument], fleet.FleetDocument]) -> None:
+        self.fleet, _result = update(self.parts.store, lambda document: (change(document), None))
+
+    def _reap(self, now: Moment) -> None:
+        """Take note of hooks that have ended."""
+        job = self.state.host.job
+        try:
+            ended = self.parts.runner.poll()
+        except HookError as exc:
+            ended = (m.FAILED, str(exc))
+            self.parts.runner.abort()
+        if job is None or ended is None:
+            return
+        self._job_ended(job, *ended, now)
+
+    def _job_ended(self, job: m.Job, outcome: str, detail: str, now: Moment) -> None:
+        self.timers[f"ended:{job.phase}"] = now.mono
+        if outcome == m.OK:
+            self.timers[f"ok:{job.phase}"] = now.mono
+        self.state = m.finish_job(self.state, outcome, detail, now.wall)
+        took = now.wall - job.started
+        self._record(
+            "hooks", job.key, f"{job.phase}: {outcome} after {took:.1f} s: {detail}", now.wall, outcome=outcome
+        )
+        self._save(now.wall)
+
+    # --- acting ---------------------------------------------------------------------------------------------------
+
+    def _act(self, fresh: EventsDocument | None) -> None:
+        for _round in range(MAX_ROUNDS):
+            decision = decide(
+                Inputs(
+                    self._now(),
+                    fresh,
+                    self.state,
+                    self.timers,
+                    self.config,
+                    self.fleet,
+                    self.parts.operator.read(self._now().wall),
+                )
+            )
+            self._explain(decision.reasons)
+            if not decision.steps:
+                return
+            for step in decision.steps:
+                if self._take(step):
+                    break  # it touched the world: ask again
+        self._say("error", "no end of steps in one cycle; this is a bug, please report it with history.jsonl")
+
+    def _explain(self, reasons: t.Mapping[str, str]) -> None:
+        for key, reason in reasons.items():
+            if self.reasons.get(key) != reason:
+                self._record("waits", key, reason, self._now().wall)
+        self.reasons = reasons
+
+    def _take(self, step: m.Step) -> bool:
+        """Journal a step, take it, journal what came of it. Returns whether it touched the world."""
+        now = self._now()
+        self.state = m.apply(self.state, step, now.wall)
+        self._note(step, now)
+        handler = _WORLD.get(type(step))
+        if handler is None:
+            self._save(now.wall)
+            return False
+        if isinstance(step, (m.Run, m.Approve)):
+            self._save(now.wall)  # what is begun must be known before it begins
+        handler(self, step)
+        self._save(self._now().wall)
+        return True
+
+    def _note(self, step: m.Step, now: Moment) -> None:
+        key = getattr(step, "key", "")
+        kind = type(step).__name__.lower()
+        fields = {
+            name: value for name, value in step._asdict().items() if name in ("state", "service", "phase", "forced")
+        }
+        if isinstance(step, m.Vanish):
+            self.timers[f"vanished:{key}"] = now.mono
+        self._record(kind, key, step.why, now.wall, **fields)
+        if isinstance(step, m.Move):
+            record = self.state.events[key]
+            self.parts.notices.add(step.state, record, self.state, step.why)
+
+    def _claim(self, step: m.Claim) -> None:
+        now = self._now()
+        event = self.state.events[step.key].event
+        name, limits = t.cast("str", self.state.vm_name), self.config.fleet.limits
+
+        def change(document: fleet.FleetDocument) -> tuple[fleet.FleetDocument, fleet.ClaimResult]:
+            result = fleet.claim(document, name, event, limits, now=now.wall, forced=step.forced)
+            return result.document, result
+
+        try:
+            self.fleet, result = update(self.parts.store, change)
+        except (StoreError, fleet.FleetFormatError) as exc:
+            self._fleet_failed(exc)
+            return
+        if result.granted:
+            beyond = self.fleet.holders[resource_key(name)].forced
+            self.state = self.state._replace(host=self.state.host._replace(slot="forced" if beyond else "held"))
+        self._record("slot", step.key, result.why, now.wall, granted=result.granted)
+
+    def _release(self, _step: m.Release) -> None:
+        if self._try_fleet(lambda d: fleet.release(d, t.cast("str", self.state.vm_name))):
+            self.state = self.state._replace(host=self.state.host._replace(slot=None))
+
+    def _report(self, step: m.Report) -> None:
+        name, now = t.cast("str", self.state.vm_name), self._now().wall
+        self._try_fleet(lambda d: fleet.report_ready(d, name, step.key, now=now))
+
+    def _withdraw(self, step: m.Withdraw) -> None:
+        self._try_fleet(lambda d: fleet.withdraw_ready(d, t.cast("str", self.state.vm_name), step.key))
+
+    def _try_fleet(self, change: t.Callable[[fleet.FleetDocument], fleet.FleetDocument]) -> bool:
+        try:
+            self._change_fleet(change)
+        except (StoreError, fleet.FleetFormatError) as exc:
+            self._fleet_failed(exc)
+            return False
+        return True
+
+    def _run(self, step: m.Run) -> None:
+        record = self.state.events.get(step.key)
+        job = t.cast("m.Job", self.state.host.job)
+        environment, document = hook_environment(record, self.state), hook_document(record, self.state, step.why)
+        urgent = record is not None and record.event.event_type in ("Preempt", "Terminate")
+        try:
+            self.parts.runner.start(job, environment, document, urgent=urgent)
+        except HookError as exc:
+            self.parts.runner.abort()
+            self._job_ended(job, m.FAILED, str(exc), self._now())
+            return
+        self._reap(self._now())  # a phase without hooks is over at once
+
+    def _abort(self, _step: m.Abort) -> None:
+        self.parts.runner.abort()
+
+    def _approve(self, step: m.Approve) -> None:
+        record = self.state.events[step.key]
+        try:
+            self.parts.events.request_start(record.event.event_id)
+        except ImdsError as exc:
+            now = self._now()
+            self.timers[f"approve:{step.key}"] = now.mono
+            if not isinstance(exc, UncertainError):
+                events = {**self.state.events, step.key: record._replace(approving=False)}
+                self.state = self.state._replace(events=events)
+            self._say("warning", f"event {record.event.event_id} could not be approved: {exc}")
+            self._record("approval_failed", step.key, str(exc), now.wall)
+            return
+        self._take(m.Move(step.key, m.APPROVED, "the StartRequest was taken"))
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _say(self, level: str, text: str, **fields: t.Any) -> None:
+        self.parts.log(level, text, fields)
+
+    def _record(self, kind: str, key: str, why: str, wall: float, **fields: t.Any) -> None:
+        record = self.state.events.get(key)
+        what = f"{record.event.event_type} {record.event.event_id}" if record else "host"
+        extra = "".join(f" {name}={value}" for name, value in fields.items())
+        self._say(
+            "info", f"{what}: {kind}{extra}: {why}", event_id=record.event.event_id if record else None, step=kind
+        )
+        entry = {"time": wall, "step": kind, "event": key, "why": why, "vm": self.state.vm_name, **fields}
+        try:
+            self.parts.journal.log(entry)
+        except OSError as exc:
+            self._journal_failed(exc)
+
+    def _save(self, wall: float) -> None:
+        try:
+            self.parts.journal.save(self.state, now=wall)
+        except OSError as exc:
+            self._journal_failed(exc)
+        else:
+            if self.journal_error is not None:
+                self._say("info", "the journal can be written again")
+            self.journal_error = None
+
+    def _journal_failed(self, exc: OSError) -> None:
+        """A full or read-only disk must not keep a VM from draining before it is taken away."""
+        if self.journal_error is None:
+            self._say("error", f"the journal cannot be written ({exc.strerror}); going on from memory")
+        self.journal_error = exc.strerror or str(exc)
+
+
+_WORLD: t.Mapping[type, t.Callable[[Agent, t.Any], None]] = {
+    m.Claim: Agent._claim,
+    m.Release: Agent._release,
+    m.Report: Agent._report,
+    m.Withdraw: Agent._withdraw,
+    m.Run: Agent._run,
+    m.Abort: Agent._abort,
+    m.Approve: Agent._approve,
+}
+
+__all__ = ["Agent", "EventsSource", "Identity", "Parts"]

@@ -1,0 +1,173 @@
+# Copyright (c) azure_guest.imds contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The service: parts put together from a configuration, signals, and the loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import typing as t
+
+from ..imds.client import ImdsClient, RetryPolicy
+from ..imds.documents import check_instance, text
+from ..imds.errors import BadAnswerError
+from ..imds.scheduled_events import ScheduledEvents
+from .agent import Agent, Identity, Parts
+from .clock import Clock, make_clock
+from .config import Config, ConfigError, load
+from .files import replace_file
+from .fleet.document import Member
+from .fleet.file import FileStore
+from .fleet.memory import MemoryStore
+from .fleet.store import Store
+from .hooks import Limits, ProcessLauncher, Runner
+from .journal import Journal
+from .notices import Notices
+from .orders import OperatorFile
+from .status import snapshot
+
+# The loop is the retry: one try, and the next look soon (contract section 1.5 for the service's own figures).
+POLL_POLICY = RetryPolicy(total=10.0, attempt=10.0, retries=0, connect_retries=0)
+STATUS_EVERY = 15.0
+Log = t.Callable[[str, str, t.Mapping[str, t.Any]], None]
+
+
+def boot_id() -> str:
+    """What tells this boot from another; empty where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
+def identify(client: ImdsClient) -> Identity:
+    """This VM's name and domains, from the instance document. Raises ImdsError."""
+    compute = check_instance(client.get_json("instance").value).get("compute", {})
+    name = text(compute.get("name"))
+    if name is None:
+        raise BadAnswerError("the instance document has no compute.name (a classic VM?); set vm_name")
+    member = Member(
+        zone=text(compute.get("zone")),
+        fault_domain=text(compute.get("platformFaultDomain")),
+        update_domain=text(compute.get("platformUpdateDomain")),
+        seen=0.0,
+    )
+    return Identity(name, member)
+
+
+def make_store(config: Config) -> Store:
+    """The fleet store that a configuration names."""
+    if config.fleet.store == "file":
+        return FileStore(t.cast("str", config.fleet.path))
+    return MemoryStore()
+
+
+def make_runner(config: Config, clock: Clock, log: Log) -> Runner:
+    """Hooks as the configuration wants them run."""
+    return Runner(
+        ProcessLauncher(),
+        directory=config.hooks_dir,
+        run_dir=config.run_dir,
+        limits=Limits(config.hook_timeout, config.hook_timeouts),
+        # Hooks are real programs: their limits count in real seconds even when a rehearsal's clock runs faster.
+        mono=lambda: clock.real(clock.mono()),
+        say=lambda line: log("info", line, {}),
+    )
+
+
+def make_parts(config: Config, *, log: Log) -> Parts:
+    """Everything that an agent on a real host is made of."""
+    clock = make_clock(config.clock)
+    client = ImdsClient(config.endpoint, policy=POLL_POLICY, keep_alive=True)
+    return Parts(
+        config=config,
+        clock=clock,
+        events=ScheduledEvents(client, api_version=config.api_version),
+        identify=lambda: identify(client),
+        store=make_store(config),
+        journal=Journal(config.state_dir, spare=config.run_dir, boot_id=boot_id()),
+        runner=make_runner(config, clock, log),
+        notices=Notices(make_runner(config, clock, log), lambda level, line: log(level, line, {})),
+        operator=OperatorFile(os.path.join(config.state_dir, "operator.json")),
+        log=log,
+    )
+
+
+def log_to_stderr(level: str, line: str, _fields: t.Mapping[str, t.Any]) -> None:
+    """Lines with the priority prefix that systemd understands; without systemd, bare lines."""
+    prefix = {"error": "<3>", "warning": "<4>"}.get(level, "<6>") if "JOURNAL_STREAM" in os.environ else ""
+    sys.stderr.write(f"{prefix}{line}\n")
+    sys.stderr.flush()
+
+
+class Service:
+    """Runs an agent until SIGTERM or SIGINT; SIGHUP reads the configuration anew."""
+
+    def __init__(self, config_path: str, config: Config, *, log: Log = log_to_stderr) -> None:
+        self._path, self._log = config_path, log
+        self._agent = Agent(make_parts(config, log=log))
+        self._status_path = os.path.join(config.run_dir, "status.json")
+        self._written: tuple[float, str] = (float("-inf"), "")
+        self._stopping = self._reloading = False
+
+    def run(self) -> int:
+        """Returns the exit status."""
+        reader, writer = os.pipe()
+        for descriptor in (reader, writer):
+            os.set_blocking(descriptor, False)
+        # Any of these, a hook that ended included, ends the wait below at once.
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, self._signalled)
+        self._agent.start()
+        while not self._stopping:
+            if self._reloading:
+                self._reload()
+            pause = self._agent.cycle()
+            self._write_status()
+            select.select([reader], [], [], self._agent.parts.clock.real(pause))
+            _drain_pipe(reader)
+        self._agent.stop()
+        self._log("info", "stopped", {})
+        return 0
+
+    def _signalled(self, number: int, _frame: object) -> None:
+        self._stopping = self._stopping or number in (signal.SIGTERM, signal.SIGINT)
+        self._reloading = self._reloading or number == signal.SIGHUP
+
+    def _reload(self) -> None:
+        self._reloading = False
+        try:
+            self._agent.reconfigure(load(self._path))
+        except ConfigError as exc:
+            self._log("error", f"the configuration is not read anew: {exc}", {})
+        else:
+            self._log("info", "the configuration was read anew", {})
+
+    def _write_status(self) -> None:
+        status = snapshot(self._agent, pid=os.getpid())
+        moving = {name: value for name, value in status.items() if name not in ("time", "last_read")}
+        digest, mono = json.dumps(moving, sort_keys=True), self._agent.parts.clock.mono()
+        if digest == self._written[1] and mono - self._written[0] < STATUS_EVERY:
+            return
+        try:
+            replace_file(self._status_path, json.dumps(status).encode("utf-8"), mode=0o644, durable=False)
+        except OSError as exc:
+            self._log("warning", f"the status cannot be written: {exc}", {})
+        self._written = (mono, digest)
+
+
+def _drain_pipe(reader: int) -> None:
+    try:
+        while os.read(reader, 4096):
+            pass
+    except BlockingIOError:
+        pass
+
+
+__all__ = ["Service", "boot_id", "identify", "log_to_stderr", "make_parts"]
