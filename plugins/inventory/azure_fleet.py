@@ -496,12 +496,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             tags = read_tag_filter(self.get_option("tags"))
         except ValueError as exc:
             raise SettingsError(f"tags: {exc}") from exc
-        return Filters(
-            self.get_option("resource_groups"),
-            self.get_option("exclude_resource_groups"),
-            self.get_option("locations"),
-            tags,
-        )
+        lists = (self.get_option(name) for name in ("resource_groups", "exclude_resource_groups", "locations"))
+        groups, excluded, locations = (tuple(str(item) for item in entries) for entries in lists)
+        return Filters(groups, excluded, locations, tags)
 
     def _azure_settings(self, filters: Filters) -> AzureSettings:
         sign_in = SignIn(self.get_option("auth"), *(self._text(option) for option in SignIn._fields[1:]))
@@ -630,15 +627,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if self._passes_host_filters(values, host):
                 hosts.append(_Host(host, record, values))
         if not hosts:
-            self._say_why_empty(fleet, chosen)
+            self._say_why_empty(filters, len(chosen))
         return hosts
 
-    def _say_why_empty(self, fleet: snapshot.Snapshot, chosen: Sequence[object]) -> None:
-        if fleet.records:
-            kept = "none passes resource_groups, locations and tags" if not chosen else "none passes the host filters"
-            self.display.warning(f"azure_fleet: no hosts. Of {len(fleet.records)} machines {kept}.")
+    def _say_why_empty(self, filters: Filters, chosen: int) -> None:
+        if chosen:
+            why = f"Of {chosen} machines none passes the host filters."
+        elif filters != Filters():
+            why = "No machine passes resource_groups, exclude_resource_groups, locations and tags."
         else:
-            self.display.warning("azure_fleet: no hosts. The source was read without an error and has no machines.")
+            why = "The source was read without an error and has no machines."
+        self.display.warning(f"azure_fleet: no hosts. {why}")
 
     def _default_hostnames(self) -> tuple[str, ...]:
         return ("inventory_hostname", "name") if self.get_option("source") == "facts" else ("name",)

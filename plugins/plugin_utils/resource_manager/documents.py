@@ -124,7 +124,7 @@ def _read_view(identity: str, view: Json, *, raw: Json | None = None) -> Status:
         if kind.lower() == "powerstate":
             power = value.lower() or None
         elif kind.lower() == "provisioningstate" and value.lower().startswith("failed"):
-            problem = text(state.get("message")) or text(state.get("displayStatus")) or value
+            problem = text(state.get("message"))
     redeploy = view.get("maintenanceRedeployStatus")
     return Status(
         identity,
