@@ -182,8 +182,8 @@ def _exchange(
     pause = 0.25
     for attempt in range(1, _TRIES + 1):
         try:
-            sent = {**headers, "Connection": "close"}  # there is nothing more to say here
-            response = wire.transport.exchange(method, target, sent, body, deadline=wire.deadline)
+            response = wire.transport.exchange(method, target, headers, body, deadline=wire.deadline)
+            wire.transport.close()  # there is nothing more to say here
             if response.status == 200:
                 return answers.decode(where, response)
             error = _error(where, response)
