@@ -312,10 +312,30 @@ options:
   group:
     description: A group for all machines of this source.
     type: str
+  maintenance_from:
+    description:
+      - Where to learn of coming and running maintenance, for the host variable C(azure_maintenance) and the groups
+        C(azure_maintenance_none), C(azure_maintenance_scheduled), C(azure_maintenance_started),
+        C(azure_maintenance_out) and C(azure_maintenance_ready).
+      - Facts that were gathered with scheduled events (O(source=facts)) tell it by themselves. Never cached.
+    type: list
+    elements: str
+    choices:
+      events: >-
+        The Scheduled Events that the controller's own virtual machine is shown, those of its availability set or scale
+        set. The first question switches them on for that machine and may take two minutes.
+      fleet: The fleet document of the maintenance handlers, see O(maintenance_fleet).
+    default: []
+  maintenance_fleet:
+    description:
+      - With O(maintenance_from=fleet), where the fleet document is, in the words of the handler's own configuration
+        (C(store), which is V(file), and C(path)).
+    type: dict
+    default: {}
   on_partial:
     description:
       - What to do when a part cannot be read (a subscription is forbidden, a list fails until O(timeout), facts of a
-        host are unreadable or older than O(max_age)).
+        host are unreadable or older than O(max_age), maintenance states cannot be had).
     type: str
     default: fail
     choices:
@@ -461,7 +481,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             fleet = (
                 self._facts() if self.get_option("source") == "facts" else self._azure(path, filters, fresh=not cache)
             )
-            hosts = self._hosts(fleet, filters)
+            hosts = self._hosts(self._with_maintenance(fleet), filters)
         except (SettingsError, ValueError) as exc:
             raise AnsibleParserError(f"{path}: {exc}") from exc
         except AzureError as exc:
@@ -590,6 +610,32 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if store.get_option("_prefix") is None:
                 store.set_option("_prefix", "")  # core's file caches cannot list their keys without one
         return store, name
+
+    def _with_maintenance(self, fleet: snapshot.Snapshot) -> snapshot.Snapshot:
+        """The records with what is known of their maintenance right now."""
+        origins = self.get_option("maintenance_from")
+        if not origins:
+            return fleet
+        from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import maintenance_source
+        from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.maintenance import merged
+
+        records = list(fleet.records)
+        for origin in origins:
+            try:
+                if origin == "events":
+                    found, notes = maintenance_source.from_events(records, self._text("imds_endpoint"))
+                else:
+                    found, notes = maintenance_source.from_fleet(records, self.get_option("maintenance_fleet"))
+            except maintenance_source.MaintenanceError as exc:
+                if self.get_option("on_partial") == "fail":
+                    raise
+                self.display.warning(f"azure_fleet: {exc}")
+                continue
+            for note in notes:
+                self.display.warning(f"azure_fleet: {note}")
+            for number, state in found.items():
+                records[number] = {**records[number], "maintenance": merged(records[number]["maintenance"], state)}
+        return fleet._replace(records=records)
 
     def _report(self) -> policy.Report:
         return policy.Report(

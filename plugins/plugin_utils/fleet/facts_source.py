@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.documents import integer, text
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.maintenance import of_facts
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.policy import Reading
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.snapshot import epoch
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.resource_ids import (
@@ -166,7 +167,7 @@ def from_facts(facts: Mapping[str, Any], *, keep_raw: bool = False) -> Record | 
         "public_ipv6": None,
         "public_fqdns": None,
         "redeploy_status": None,
-        "maintenance": None,
+        "maintenance": of_facts(facts),
         "problems": [],
         "collected_at": text(facts.get("collected_at")) or "",
         "raw": {"facts": dict(facts)} if keep_raw else None,
