@@ -312,10 +312,30 @@ options:
   group:
     description: A group for all machines of this source.
     type: str
+  maintenance_from:
+    description:
+      - Where to learn of coming and running maintenance, for the host variable C(azure_maintenance) and the groups
+        C(azure_maintenance_none), C(azure_maintenance_scheduled), C(azure_maintenance_started),
+        C(azure_maintenance_out) and C(azure_maintenance_ready).
+      - Facts that were gathered with scheduled events (O(source=facts)) tell it by themselves. Never cached.
+    type: list
+    elements: str
+    choices:
+      events: >-
+        The Scheduled Events that the controller's own virtual machine is shown, those of its availability set or scale
+        set. The first question switches them on for that machine and may take two minutes.
+      fleet: The fleet document of the maintenance handlers, see O(maintenance_fleet).
+    default: []
+  maintenance_fleet:
+    description:
+      - With O(maintenance_from=fleet), where the fleet document is, in the words of the handler's own configuration
+        (C(store), which is V(file), and C(path)).
+    type: dict
+    default: {}
   on_partial:
     description:
       - What to do when a part cannot be read (a subscription is forbidden, a list fails until O(timeout), facts of a
-        host are unreadable or older than O(max_age)).
+        host are unreadable or older than O(max_age), maintenance states cannot be had).
     type: str
     default: fail
     choices:
@@ -405,7 +425,6 @@ groups:
 """
 
 import contextlib
-import difflib
 import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -414,21 +433,16 @@ from ansible import constants
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, get_cache_plugin
 from ansible.plugins.loader import cache_loader
-from ansible.vars.reserved import get_reserved_names
+from ansible.vars.reserved import is_reserved_name
 
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import names, policy, snapshot, words
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.data import as_data
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.fact_cache import EntryError
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.filters import Filters, read_tag_filter
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.groups import Grouping
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import FIELDS, Record
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.sources import (
-    AzureSettings,
-    read_azure,
-    read_from_facts,
-)
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import credentials
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.settings import AzureSettings
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.errors import AzureError, SettingsError
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.sign_in_settings import SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -436,7 +450,6 @@ if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
     from ansible.parsing.dataloader import DataLoader
 
-    from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.fact_cache import FactStore
 
 SUFFIXES = ("azure_fleet.yml", "azure_fleet.yaml")
 AGE = "age"
@@ -468,7 +481,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             fleet = (
                 self._facts() if self.get_option("source") == "facts" else self._azure(path, filters, fresh=not cache)
             )
-            hosts = self._hosts(fleet, filters)
+            hosts = self._hosts(self._with_maintenance(fleet), filters)
         except (SettingsError, ValueError) as exc:
             raise AnsibleParserError(f"{path}: {exc}") from exc
         except AzureError as exc:
@@ -486,9 +499,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         }
         for name in config:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise AnsibleParserError(f"unknown option {name!r}{hint}")
+                raise AnsibleParserError(f"unknown option {name!r}{words.nearest(str(name), known)}")
 
     def _text(self, option: str) -> str | None:
         """A string option, rendered where it is a template."""
@@ -505,18 +516,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             tags = read_tag_filter(self.get_option("tags"))
         except ValueError as exc:
             raise SettingsError(f"tags: {exc}") from exc
-        return Filters(
-            self.get_option("resource_groups"),
-            self.get_option("exclude_resource_groups"),
-            self.get_option("locations"),
-            tags,
-        )
+        lists = (self.get_option(name) for name in ("resource_groups", "exclude_resource_groups", "locations"))
+        groups, excluded, locations = (tuple(str(item) for item in entries) for entries in lists)
+        return Filters(groups, excluded, locations, tags)
 
     def _azure_settings(self, filters: Filters) -> AzureSettings:
-        sign_in = credentials.Settings(
-            self.get_option("auth"),
-            *(self._text(option) for option in credentials.Settings._fields[1:]),
-        )
+        sign_in = SignIn(self.get_option("auth"), *(self._text(option) for option in SignIn._fields[1:]))
         return AzureSettings(
             sign_in=sign_in,
             graph=self.get_option("source") == "resource_graph",
@@ -536,13 +541,22 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # Sources
 
+    # What reads a source is imported when it is read: Ansible compiles a collection's code anew in each run, and a run
+    # that finds everything in the cache should not pay for it.
+
     def _azure(self, path: str, filters: Filters, *, fresh: bool) -> snapshot.Snapshot:
         settings = self._azure_settings(filters)
+
+        def read() -> policy.Reading:
+            from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import azure_source
+
+            return azure_source.read_azure(settings)
+
         will = policy.Policy(
             self.get_option("on_partial"), self.get_option("cache_timeout"), self.get_option("stale_if_error")
         )
         return policy.take(
-            lambda: read_azure(settings),
+            read,
             will,
             cache=self._snapshot_cache(path, settings) if self.get_option("cache") else None,
             may_use_cached=not fresh,
@@ -568,15 +582,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return snapshot.SnapshotCache(_Store(store), key)
 
     def _facts(self) -> snapshot.Snapshot:
-        store = self._fact_store()
+        from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import facts_source
+
+        store = _Facts(*self._fact_cache_plugin(), facts_source.EntryError)
         max_age, keep_raw = self.get_option("max_age"), self.get_option("include_raw")
         return policy.take_from_facts(
-            lambda: read_from_facts(store, max_age=max_age, keep_raw=keep_raw),
+            lambda: facts_source.read_from_facts(store, max_age=max_age, keep_raw=keep_raw),
             policy.Policy(self.get_option("on_partial")),
             report=self._report(),
         )
 
-    def _fact_store(self) -> FactStore:
+    def _fact_cache_plugin(self) -> tuple[Any, str]:
         """The cache plugin of the facts, told that nothing expires: ``max_age`` decides, and says so."""
         name = self.get_option("fact_cache_plugin")
         options = {"_uri": "fact_cache_connection", "_prefix": "fact_cache_prefix"} if name else {}
@@ -593,7 +609,33 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         with contextlib.suppress(KeyError):  # a plugin without prefixes
             if store.get_option("_prefix") is None:
                 store.set_option("_prefix", "")  # core's file caches cannot list their keys without one
-        return _Facts(store, name)
+        return store, name
+
+    def _with_maintenance(self, fleet: snapshot.Snapshot) -> snapshot.Snapshot:
+        """The records with what is known of their maintenance right now."""
+        origins = self.get_option("maintenance_from")
+        if not origins:
+            return fleet
+        from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import maintenance_source
+        from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.maintenance import merged
+
+        records = list(fleet.records)
+        for origin in origins:
+            try:
+                if origin == "events":
+                    found, notes = maintenance_source.from_events(records, self._text("imds_endpoint"))
+                else:
+                    found, notes = maintenance_source.from_fleet(records, self.get_option("maintenance_fleet"))
+            except maintenance_source.MaintenanceError as exc:
+                if self.get_option("on_partial") == "fail":
+                    raise
+                self.display.warning(f"azure_fleet: {exc}")
+                continue
+            for note in notes:
+                self.display.warning(f"azure_fleet: {note}")
+            for number, state in found.items():
+                records[number] = {**records[number], "maintenance": merged(records[number]["maintenance"], state)}
+        return fleet._replace(records=records)
 
     def _report(self) -> policy.Report:
         return policy.Report(
@@ -631,15 +673,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             if self._passes_host_filters(values, host):
                 hosts.append(_Host(host, record, values))
         if not hosts:
-            self._say_why_empty(fleet, chosen)
+            self._say_why_empty(filters, len(chosen))
         return hosts
 
-    def _say_why_empty(self, fleet: snapshot.Snapshot, chosen: Sequence[object]) -> None:
-        if fleet.records:
-            kept = "none passes resource_groups, locations and tags" if not chosen else "none passes the host filters"
-            self.display.warning(f"azure_fleet: no hosts. Of {len(fleet.records)} machines {kept}.")
+    def _say_why_empty(self, filters: Filters, chosen: int) -> None:
+        if chosen:
+            why = f"Of {chosen} machines none passes the host filters."
+        elif filters != Filters():
+            why = "No machine passes resource_groups, exclude_resource_groups, locations and tags."
         else:
-            self.display.warning("azure_fleet: no hosts. The source was read without an error and has no machines.")
+            why = "The source was read without an error and has no machines."
+        self.display.warning(f"azure_fleet: no hosts. {why}")
 
     def _default_hostnames(self) -> tuple[str, ...]:
         return ("inventory_hostname", "name") if self.get_option("source") == "facts" else ("name",)
@@ -725,11 +769,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         fields = (*FIELDS, AGE)
         unknown = [field for field in wanted if field not in fields]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], fields, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = words.nearest(unknown[0], fields)
             raise AnsibleParserError(f"host_variables: {unknown[0]!r} is no field of a machine{hint}")
         chosen = {prefix + field for field in wanted or fields}
-        reserved = sorted(name for name in chosen if name in get_reserved_names() or name.startswith("ansible_"))
+        reserved = sorted(name for name in chosen if is_reserved_name(name) or name.startswith("ansible_"))
         if reserved or not re.fullmatch(r"[A-Za-z_]\w*|", prefix, re.ASCII):
             raise AnsibleParserError(
                 f"hostvars_prefix: {prefix!r} would make "
@@ -760,8 +803,8 @@ class _Store:
 class _Facts:
     """A fact cache plugin, with every error of the plugin as one that says what was read."""
 
-    def __init__(self, wrapped: Any, name: str) -> None:
-        self._wrapped, self._name = wrapped, name
+    def __init__(self, wrapped: Any, name: str, entry_error: type[Exception]) -> None:
+        self._wrapped, self._name, self._entry_error = wrapped, name, entry_error
 
     def keys(self) -> list[str]:
         try:
@@ -773,4 +816,4 @@ class _Facts:
         try:
             return self._wrapped.get(key)
         except Exception as exc:
-            raise EntryError(str(exc) or type(exc).__name__) from exc
+            raise self._entry_error(str(exc) or type(exc).__name__) from exc

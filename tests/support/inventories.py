@@ -47,19 +47,19 @@ class Recorder:
         return getattr(Display(), name)
 
 
-def run(path: Path, *, cache: bool = True, **options: Any) -> Fleet:
+def run(path: Path, *, fresh: bool = False, **options: Any) -> Fleet:
     """Write a configuration and parse it. Raises what the plugin raises."""
     path.write_text(yaml.safe_dump({"plugin": PLUGIN, **options}), encoding="utf-8")
-    return parse(path, cache=cache)
+    return parse(path, fresh=fresh)
 
 
-def parse(path: Path, *, cache: bool = True) -> Fleet:
-    """Parse a configuration file, as the inventory manager does. Raises what the plugin raises."""
+def parse(path: Path, *, fresh: bool = False) -> Fleet:
+    """Parse a configuration file, as the inventory manager does; ``fresh``: refreshing. Raises what it raises."""
     plugin = inventory_loader.get(PLUGIN)
     recorder = plugin.display = Recorder()
     assert plugin.verify_file(str(path))
     data = InventoryData()
-    plugin.parse(data, DataLoader(), str(path), cache=cache)
+    plugin.parse(data, DataLoader(), str(path), cache=not fresh)
     if hasattr(plugin, "_cache"):
         plugin.update_cache_if_changed()
     data.reconcile_inventory()

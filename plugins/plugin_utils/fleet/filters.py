@@ -8,12 +8,13 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.documents import ScaleSet, location, parse_id
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.resource_ids import location, parse_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import Record
+    from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.documents import ScaleSet
 
 
 class Filters(NamedTuple):

@@ -16,6 +16,8 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.maintenance import states
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -101,7 +103,8 @@ class Grouping:
                 if self._is_wanted(key):
                     yield self._name("tag", key, value) if value else self._name("tag", key)
         if "maintenance" in self._by and record["maintenance"]:
-            yield self._name("maintenance", record["maintenance"]["state"])
+            for state in states(record["maintenance"]):
+                yield self._name("maintenance", state)
 
     def _set_groups(self, kind: str, name: str, record: Record) -> Iterable[str]:
         label = self._labels[_set_key(kind, name, record)]

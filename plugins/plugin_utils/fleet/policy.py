@@ -19,9 +19,33 @@ from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.sources import Reading
+    from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import Record
+
+
+class Reading(NamedTuple):
+    """What a source said.
+
+    Attributes:
+        records: the machines.
+        collected_at: epoch seconds when the reading began.
+        missing: what could not be read, in words; empty when everything was.
+        incomplete: the subscriptions that something is missing of.
+        notes: what else a user should see.
+        summary: one line on how it went.
+        inventory_names: for each record the host that it was cached under; None where there is no such thing.
+        fallback: older records that may stand in for what is missing, with their names.
+    """
+
+    records: Sequence[Record]
+    collected_at: float
+    missing: str = ""
+    incomplete: frozenset[str] = frozenset()
+    notes: Sequence[str] = ()
+    summary: str = ""
+    inventory_names: Sequence[str | None] | None = None
+    fallback: Sequence[tuple[str, Record]] = ()
 
 
 class PartialError(AzureError):

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import Record
 
@@ -27,6 +26,14 @@ class Word(NamedTuple):
 
     kind: str
     value: str
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message that names the known word nearest to an unknown one; empty when none is near."""
+    import difflib  # noqa: PLC0415 only for those who err
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def read_words(option: str, entries: Sequence[str], prefix: str) -> list[Word]:
@@ -49,8 +56,7 @@ def _read(option: str, entry: str, prefix: str) -> Word:
         return Word("expression", entry)  # the object itself: a copy would lose the mark of a trusted template
     if field == INVENTORY_HOSTNAME or (field in FIELDS and field not in _NOT_TEXT):
         return Word("field", field)
-    near = difflib.get_close_matches(field, [*FIELDS, INVENTORY_HOSTNAME], n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = nearest(field, [*FIELDS, INVENTORY_HOSTNAME])
     raise ValueError(f"{option}: {entry!r} is no field of a machine that could be used here{hint}")
 
 
@@ -70,4 +76,4 @@ def plain_value(word: Word, record: Record, inventory_name: str | None) -> str |
     return None if value is None else str(value)
 
 
-__all__ = ["INVENTORY_HOSTNAME", "Word", "plain_value", "read_words"]
+__all__ = ["INVENTORY_HOSTNAME", "Word", "nearest", "plain_value", "read_words"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet import documents
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable

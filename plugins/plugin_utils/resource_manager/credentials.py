@@ -20,46 +20,18 @@ from ansible_collections.azure_guest.imds.plugins.module_utils.imds.detection im
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.errors import BadRequestError, ImdsError
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.identity import Identity, fetch_token
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.settings import Settings as Connection
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import sign_in
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.answers import printable
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.errors import (
     CredentialError,
     SettingsError,
 )
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.sign_in_settings import KINDS, SignIn
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.clouds import Cloud
-
-KINDS = ("auto", "managed_identity", "service_principal", "workload_identity", "cli", "default")
-
-
-class Settings(NamedTuple):
-    """What the user says about the sign-in; everything may be absent.
-
-    Attributes:
-        kind: one of ``KINDS``.
-        tenant_id, client_id: of a service principal or workload identity; client_id of a user-assigned identity too.
-        client_secret, client_certificate_path, client_certificate_password: a service principal's proof.
-        federated_token_file: where a workload identity's token is.
-        identity_object_id, identity_resource_id: other names of a user-assigned identity.
-        imds_endpoint: of the metadata service, for the managed identity; None for Azure's.
-        ca_path: certificates to trust at the sign-in.
-    """
-
-    kind: str = "auto"
-    tenant_id: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = None
-    client_certificate_path: str | None = None
-    client_certificate_password: str | None = None
-    federated_token_file: str | None = None
-    identity_object_id: str | None = None
-    identity_resource_id: str | None = None
-    imds_endpoint: str | None = None
-    ca_path: str | None = None
 
 
 class Surroundings(NamedTuple):
@@ -74,7 +46,7 @@ def surroundings() -> Surroundings:
     return Surroundings(lambda: detect().on_azure, lambda: shutil.which("az") is not None)
 
 
-def choose(settings: Settings, around: Surroundings) -> str:
+def choose(settings: SignIn, around: Surroundings) -> str:
     """The kind of sign-in to use.
 
     ``auto`` is the first of: a service principal or workload identity that is configured completely, the managed
@@ -124,7 +96,7 @@ class TokenSource:
             return self._token
 
 
-def token_source(settings: Settings, kind: str, cloud: Cloud, *, deadline: float) -> TokenSource:
+def token_source(settings: SignIn, kind: str, cloud: Cloud, *, deadline: float) -> TokenSource:
     """What gets tokens in the way of a kind.
 
     Raises:
@@ -136,19 +108,28 @@ def token_source(settings: Settings, kind: str, cloud: Cloud, *, deadline: float
         return TokenSource(lambda: cli_token(cloud.audience, settings.tenant_id))
     if kind == "default":
         return TokenSource(lambda: azure_identity_token(settings, cloud))
-    principal = _principal(settings, kind)
+    return TokenSource(_by_proof(settings, kind, cloud, deadline))
+
+
+def _by_proof(settings: SignIn, kind: str, cloud: Cloud, deadline: float) -> Callable[[], str]:
+    """The way of a service principal or a workload identity."""
+    from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import sign_in  # noqa: PLC0415 rare
+
+    principal = sign_in.Principal(
+        _required(settings.tenant_id, "tenant_id", kind), _required(settings.client_id, "client_id", kind)
+    )
     wire = sign_in.Wire(Transport(cloud.authority, ca_path=settings.ca_path), deadline)
     if kind == "workload_identity":
         path = _required(settings.federated_token_file, "federated_token_file", kind)
-        return TokenSource(lambda: sign_in.token_by_assertion(wire, principal, cloud.audience, _read_token(path)))
+        return lambda: sign_in.token_by_assertion(wire, principal, cloud.audience, _read_token(path))
     if settings.client_certificate_path:
         path, password = settings.client_certificate_path, settings.client_certificate_password
-        return TokenSource(lambda: sign_in.token_by_certificate(wire, principal, cloud.audience, path, password))
+        return lambda: sign_in.token_by_certificate(wire, principal, cloud.audience, path, password)
     secret = _required(settings.client_secret, "client_secret or client_certificate_path", kind)
-    return TokenSource(lambda: sign_in.token_by_secret(wire, principal, cloud.audience, secret))
+    return lambda: sign_in.token_by_secret(wire, principal, cloud.audience, secret)
 
 
-def managed_identity_token(settings: Settings, audience: str) -> str:
+def managed_identity_token(settings: SignIn, audience: str) -> str:
     """The token of this machine's managed identity (contract section 7).
 
     Raises:
@@ -197,7 +178,7 @@ def cli_token(audience: str, tenant_id: str | None, *, timeout: float = 60.0) ->
     return _token_in(done.stdout, "accessToken")
 
 
-def azure_identity_token(settings: Settings, cloud: Cloud) -> str:
+def azure_identity_token(settings: SignIn, cloud: Cloud) -> str:
     """The token that ``DefaultAzureCredential`` of the package azure-identity finds.
 
     Raises:
@@ -219,12 +200,6 @@ def azure_identity_token(settings: Settings, cloud: Cloud) -> str:
     except (SdkError, ValueError) as exc:
         raise CredentialError(f"auth default: azure-identity found no way to sign in: {printable(str(exc))}") from exc
     return str(token.token)
-
-
-def _principal(settings: Settings, kind: str) -> sign_in.Principal:
-    return sign_in.Principal(
-        _required(settings.tenant_id, "tenant_id", kind), _required(settings.client_id, "client_id", kind)
-    )
 
 
 def _required(value: str | None, option: str, kind: str) -> str:
@@ -254,8 +229,6 @@ def _token_in(output: bytes, key: str) -> str:
 
 
 __all__ = [
-    "KINDS",
-    "Settings",
     "Surroundings",
     "TokenSource",
     "azure_identity_token",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.records import Gap, Listing
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import calls
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.answers import printable
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.errors import (
@@ -20,8 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from ansible_collections.azure_guest.imds.plugins.plugin_utils.fleet.documents import ScaleSet
     from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.client import Client
+    from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.documents import (
+        Interface,
+        Machine,
+        PublicAddress,
+        ScaleSet,
+        Status,
+    )
 
     Read = Callable[[Client, "Query", "Job"], list[Any]]
     Submit = Callable[["Job"], None]
@@ -66,6 +71,26 @@ class Job(NamedTuple):
     call: calls.Call
     subscription: str
     scale_set: ScaleSet | None = None
+
+
+class Gap(NamedTuple):
+    """A list that could not be read: of a subscription, or of one scale set of it (lower-case id)."""
+
+    part: str
+    subscription: str
+    scale_set: str | None
+    reason: str
+
+
+class Listing(NamedTuple):
+    """What the list calls brought; the dicts are by lower-case id."""
+
+    machines: Sequence[Machine]
+    statuses: Mapping[str, Status]
+    interfaces: Mapping[str, Interface]
+    public_addresses: Mapping[str, PublicAddress]
+    gaps: Sequence[Gap] = ()
+    parts: frozenset[str] = frozenset({"status", "interfaces", "public_addresses"})  # those that were asked for
 
 
 class Outcome(NamedTuple):
@@ -211,4 +236,4 @@ def _failure_order(failure: Failure) -> tuple[str, str, str]:
     return failure.subscription, failure.scale_set.id.lower() if failure.scale_set else "", failure.call.title
 
 
-__all__ = ["Failure", "Gathering", "Job", "Outcome", "Query", "read_fleet", "read_list", "run_all"]
+__all__ = ["Failure", "Gap", "Gathering", "Job", "Listing", "Outcome", "Query", "read_fleet", "read_list", "run_all"]

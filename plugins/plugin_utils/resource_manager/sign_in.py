@@ -183,6 +183,7 @@ def _exchange(
     for attempt in range(1, _TRIES + 1):
         try:
             response = wire.transport.exchange(method, target, headers, body, deadline=wire.deadline)
+            wire.transport.close()  # there is nothing more to say here
             if response.status == 200:
                 return answers.decode(where, response)
             error = _error(where, response)

@@ -193,10 +193,37 @@ def test_pages_of_resource_graph(principal: Emulator) -> None:
     assert (cut["resultTruncated"], "$skipToken" in cut) == ("true", False)
 
 
+DOCUMENTS = """
+Resources | where type in~ ('microsoft.compute/virtualmachines', 'microsoft.network/networkinterfaces')
+| project id, name, type, subscriptionId, zones, tags, properties | order by id asc
+"""
+
+
+def test_documents_by_resource_graph_in_pages(principal: Emulator) -> None:
+    whole = graph(principal, DOCUMENTS, **{"$top": 1000}).json
+    rows: list[Any] = []
+    token: dict[str, Any] = {}
+    while True:
+        page = graph(principal, DOCUMENTS, **{"$top": 1}, **token).json
+        rows += page["data"]
+        if "$skipToken" not in page:
+            break
+        token = {"$skipToken": page["$skipToken"]}
+    assert rows == whole["data"]
+    assert [row["type"].rpartition("/")[2] for row in rows] == ["virtualmachines"] * 2 + ["networkinterfaces"] * 2
+    machine = rows[0]["properties"]
+    assert machine["extended"]["instanceView"]["powerState"]["code"] == "PowerState/running"
+    assert "platformFaultDomain" not in machine["extended"]["instanceView"]
+    assert rows[2]["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"]
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
         (None, "no query"),
+        ("Resources | where type in~ ('microsoft.storage/x') | project id", "documents of the type: microsoft.sto"),
+        ("Resources | where type in~ ('microsoft.compute/virtualmachines') | project plan", "column: plan"),
+        ("Resources | where type in~ ('microsoft.compute/virtualmachines') | limit 5", "step: limit 5"),
         ("Resources | count", "begin with a list of virtual machines"),
         ("Resources | where type =~ 'microsoft.compute/virtualmachines'", "with a projection"),
         ("Resources | where type =~ 'microsoft.compute/virtualmachines' | project id, privateIp", "column: privateip"),

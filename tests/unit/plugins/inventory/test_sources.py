@@ -77,6 +77,32 @@ def test_both_sources_give_the_same_groups(inventory: Inventory, facts: dict[str
     assert all("domain" in name for name in only_facts)
 
 
+def test_resource_graph_gives_the_same_as_resource_manager(inventory: Inventory, emulator: Emulator) -> None:
+    asked = inventory(include_raw=False)
+    emulator.control.clear_requests()
+    graph = inventory(source="resource_graph")
+    assert asked.groups == graph.groups
+    for name, variables in asked.hosts.items():
+        for key in variables:
+            mine, theirs = variables[key], graph.hosts[name][key]
+            if key in ("azure_resource_group", "azure_resource_id"):
+                mine, theirs = mine.lower(), theirs.lower()
+            assert key in OF_THE_READING or mine == theirs, (name, key)
+    asked_paths = [r["path"] for r in emulator.control.requests() if r["category"] != "identity"]
+    assert sum("ResourceGraph" in path for path in asked_paths) == 1
+    assert not any("Microsoft.Network" in path for path in asked_paths)
+
+
+def test_resource_graph_without_status_has_the_power_state_and_no_domains(inventory: Inventory) -> None:
+    found = inventory(source="resource_graph", details=["interfaces"]).hosts
+    assert found["off"]["azure_power_state"] == "deallocated"
+    assert found["db-1"]["azure_computer_name"] == "db-1"
+    assert found["db-1"]["azure_fault_domain"] is None
+    assert found["db-1"]["azure_private_ipv4"]
+    assert found["win"]["azure_public_ipv4"] is None
+    assert "web_0" not in found
+
+
 def test_resource_names_come_from_the_inventory_of_the_facts(
     inventory: Inventory, facts: dict[str, Any], tmp_path: Path
 ) -> None:

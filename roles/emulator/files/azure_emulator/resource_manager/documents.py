@@ -33,6 +33,17 @@ def virtual_machine(vm: Vm, created: float) -> Document:
     return {**document, "identity": identity} if identity else document
 
 
+def graph_virtual_machine(vm: Vm, created: float, view: Document | None) -> Document:
+    """A VM as Resource Graph has it: its model with a little of the run-time status, and no domains."""
+    document = {**virtual_machine(vm, created), "id": vm.resource_id}
+    power = next((s for s in (view or {}).get("statuses", []) if s["code"].startswith("PowerState/")), None)
+    shown: Document = {"computerName": vm.computer_name} if view else {}
+    if power is not None:
+        shown["powerState"] = {"code": power["code"], "displayStatus": power["displayStatus"], "level": power["level"]}
+    document["properties"]["extended"] = {"instanceView": shown}
+    return document
+
+
 def uniform_instance(vm: Vm, created: float, view: Document | None) -> Document:
     """An instance of a uniform scale set, with its run-time status when that is asked for."""
     properties = {"latestModelApplied": True, **_common_properties(vm, created), "vmId": vm.vm_id}
@@ -265,6 +276,7 @@ def public_ip_address(vm: Vm, nic: Nic, *, allocated: bool) -> Document:
 
 __all__ = [
     "availability_set",
+    "graph_virtual_machine",
     "instance_view",
     "network_interface",
     "public_ip_address",

@@ -1,10 +1,11 @@
 # Copyright (c) azure_guest.imds contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each list call of Resource Manager lists, whole and in a fixed order; paging comes after."""
+"""What each list call of Resource Manager lists, in a fixed order; entries are made for the page that is asked for."""
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,40 @@ from azure_emulator.messages import RefusedError, Request
 from azure_emulator.resource_manager import documents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from azure_emulator.fleet.model import Fleet, ScaleSet, Vm
 
-Entries = list[dict[str, Any]]
 _SET_FILTER = re.compile(r"'virtualMachineScaleSet/id'\s+eq\s+'([^']+)'", re.IGNORECASE)
 _FILTER_SINCE, _EXPAND_SINCE, _STATUS_SINCE = "2021-11-01", "2023-03-01", "2019-07-01"
+
+
+class Entries:
+    """The entries of a list. Ten thousand documents for each page of a hundred would be the caller's waiting time.
+
+    Args:
+        resources: what is listed. show: makes an entry of one of them. identify: gives the id that it will have.
+    """
+
+    def __init__(
+        self,
+        resources: Sequence[Any],
+        show: Callable[[Any], dict[str, Any]],
+        identify: Callable[[Any], str] = lambda resource: str(resource.resource_id),
+    ) -> None:
+        self._resources, self._show, self._identify = resources, show, identify
+
+    def __len__(self) -> int:
+        return len(self._resources)
+
+    def page(self, start: int, end: int) -> list[dict[str, Any]]:
+        """The entries from one number to before another."""
+        return [self._show(resource) for resource in self._resources[start:end]]
+
+    def identified(self) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+        """The id of each entry, and what makes it."""
+        for resource in self._resources:
+            yield self._identify(resource), functools.partial(self._show, resource)
 
 
 class Lists:
@@ -28,6 +56,9 @@ class Lists:
 
     def __init__(self, fleet: Fleet, machines: Machines, created: float) -> None:
         self._fleet, self.machines, self._created = fleet, machines, created
+        self._by_subscription: dict[str, list[Vm]] = {}
+        for vm in fleet.vms.values():
+            self._by_subscription.setdefault(vm.spec.subscription_id.lower(), []).append(vm)
 
     def virtual_machines(self, subscription: str, request: Request) -> Entries:
         """VMs of a subscription, uniform instances not among them (calls A, B and C)."""
@@ -40,23 +71,25 @@ class Lists:
         if _true(request.parameter("statusOnly")):
             _require_version(request, "statusOnly", _STATUS_SINCE)
             shows = self._fleet.api.resource_manager.status_shows_update_domain
-            return [documents.status_only(vm, self._view(vm, update_domain=shows)) for vm in vms]
-        models = [documents.virtual_machine(vm, self._created) for vm in vms]
-        if expand is not None:
-            for model, vm in zip(models, vms, strict=True):
-                model["properties"]["instanceView"] = self._view(vm)
-        return models
+            return Entries(vms, lambda vm: documents.status_only(vm, self._view(vm, update_domain=shows)))
+        return Entries(vms, lambda vm: self._model(vm, with_view=expand is not None))
+
+    def _model(self, vm: Vm, *, with_view: bool) -> dict[str, Any]:
+        model = documents.virtual_machine(vm, self._created)
+        if with_view:
+            model["properties"]["instanceView"] = self._view(vm)
+        return model
 
     def scale_sets(self, subscription: str) -> Entries:
         """Scale sets of a subscription (call D)."""
         sets = [group for group in self._fleet.scale_sets.values() if _same(group.spec.subscription_id, subscription)]
-        return [documents.scale_set(group, self._members(group)) for group in sets]
+        return Entries(sets, lambda group: documents.scale_set(group, self._members(group)))
 
     def availability_sets(self, subscription: str) -> Entries:
         """Availability sets of a subscription (call J)."""
         sets = [g for g in self._fleet.availability_sets.values() if _same(g.spec.subscription_id, subscription)]
         members = {g.resource_id: [vm for vm in self._all() if vm.availability_set is g] for g in sets}
-        return [documents.availability_set(group, members[group.resource_id]) for group in sets]
+        return Entries(sets, lambda group: documents.availability_set(group, members[group.resource_id]))
 
     def scale_set_virtual_machines(self, group: ScaleSet, request: Request) -> Entries:
         """Instances of a uniform set (call E); a flexible one has none of its own."""
@@ -64,16 +97,14 @@ class Lists:
         if expand is not None and expand.lower() != "instanceview":
             raise _bad_parameter("$expand", expand)
         expanded = expand is not None or (request.parameter("$select") or "").lower() == "instanceview"
-        return [
-            documents.uniform_instance(vm, self._created, self._view(vm) if expanded else None)
-            for vm in self._members(group)
-            if vm.uniform
-        ]
+        return Entries(
+            [vm for vm in self._members(group) if vm.uniform],
+            lambda vm: documents.uniform_instance(vm, self._created, self._view(vm) if expanded else None),
+        )
 
     def network_interfaces(self, subscription: str) -> Entries:
         """Interfaces of a subscription, those of uniform instances not among them (call F)."""
-        vms = [vm for vm in self._vms(subscription) if not vm.uniform]
-        return [documents.network_interface(vm, nic) for vm in vms for nic in vm.nics]
+        return _interfaces([vm for vm in self._vms(subscription) if not vm.uniform])
 
     def public_ip_addresses(self, subscription: str) -> Entries:
         """Public addresses of a subscription, those of uniform instances not among them (call G)."""
@@ -81,7 +112,7 @@ class Lists:
 
     def scale_set_network_interfaces(self, group: ScaleSet) -> Entries:
         """Interfaces of a uniform set's instances (call H)."""
-        return [documents.network_interface(vm, nic) for vm in self._members(group) if vm.uniform for nic in vm.nics]
+        return _interfaces([vm for vm in self._members(group) if vm.uniform])
 
     def scale_set_public_ip_addresses(self, group: ScaleSet) -> Entries:
         """Public addresses of a uniform set's instances (call I)."""
@@ -99,6 +130,18 @@ class Lists:
         wanted = {subscription.lower() for subscription in subscriptions}
         return [vm for vm in self._all() if vm.spec.subscription_id.lower() in wanted and not vm.uniform]
 
+    def graph_documents(self, resource_type: str, subscription: str) -> Entries:
+        """What Resource Graph's main table has of a type, with whole documents; the types are those of calls A to G."""
+        if resource_type == "microsoft.compute/virtualmachines":
+            vms = [vm for vm in self._vms(subscription) if not vm.uniform]
+            return Entries(vms, lambda vm: documents.graph_virtual_machine(vm, self._created, self._view(vm)))
+        lists: dict[str, Callable[[str], Entries]] = {
+            "microsoft.compute/virtualmachinescalesets": self.scale_sets,
+            "microsoft.network/networkinterfaces": self.network_interfaces,
+            "microsoft.network/publicipaddresses": self.public_ip_addresses,
+        }
+        return lists[resource_type](subscription)
+
     def scale_set(self, subscription: str, group: str, name: str) -> ScaleSet:
         """A scale set by its path.
 
@@ -112,10 +155,13 @@ class Lists:
         return found
 
     def _all(self) -> list[Vm]:
-        return [vm for vm in self._fleet.vms.values() if self.machines.state(vm.key) != TERMINATED]
+        return [vm for vm in self._fleet.vms.values() if self._exists(vm)]
 
     def _vms(self, subscription: str) -> list[Vm]:
-        return [vm for vm in self._all() if _same(vm.spec.subscription_id, subscription)]
+        return [vm for vm in self._by_subscription.get(subscription.lower(), []) if self._exists(vm)]
+
+    def _exists(self, vm: Vm) -> bool:
+        return self.machines.state(vm.key) != TERMINATED
 
     def _members(self, group: ScaleSet) -> list[Vm]:
         return [vm for vm in self._all() if vm.scale_set is group]
@@ -124,12 +170,11 @@ class Lists:
         return documents.instance_view(vm, self.machines.state(vm.key), self._created, update_domain=update_domain)
 
     def _public(self, vms: list[Vm]) -> Entries:
-        return [
-            documents.public_ip_address(vm, nic, allocated=self.machines.state(vm.key) not in OFF)
-            for vm in vms
-            for nic in vm.nics
-            if nic.public_ip
-        ]
+        return Entries(
+            [(vm, nic) for vm in vms for nic in vm.nics if nic.public_ip],
+            lambda pair: documents.public_ip_address(*pair, allocated=self.machines.state(pair[0].key) not in OFF),
+            lambda pair: documents.public_ip_id(*pair),
+        )
 
     def _of_flexible_set(self, vms: list[Vm], condition: str, request: Request) -> list[Vm]:
         _require_version(request, "$filter", _FILTER_SINCE)
@@ -138,6 +183,14 @@ class Lists:
             raise _bad_parameter("$filter", condition)
         wanted = match[1].lower()
         return [vm for vm in vms if vm.scale_set is not None and vm.scale_set.resource_id.lower() == wanted]
+
+
+def _interfaces(vms: Iterable[Vm]) -> Entries:
+    return Entries(
+        [(vm, nic) for vm in vms for nic in vm.nics],
+        lambda pair: documents.network_interface(*pair),
+        lambda pair: str(pair[1].resource_id),
+    )
 
 
 def _same(one: str, other: str) -> bool:
@@ -173,4 +226,4 @@ def _not_found(resource_id: str) -> Any:
     return resource_manager_error(404, "ResourceNotFound", f"The Resource '{resource_id}' was not found.")
 
 
-__all__ = ["Lists"]
+__all__ = ["Entries", "Lists"]

@@ -223,7 +223,7 @@ class ResourceManager:
         wanted = body.get("subscriptions") or self._fleet.subscriptions
         for subscription in wanted:
             self._check_subscription(str(subscription), "Microsoft.Compute/virtualMachines/read", claims)
-        page = graph.page(query, self._lists.graph_scope(wanted), self._lists.machines, body.get("options"))
+        page = graph.page(query, self._lists, [str(each) for each in wanted], body.get("options"))
         cut = page.token is None and len(page.rows) < page.total and not body.get("options", {}).get("$skipToken")
         result = {
             "totalRecords": page.total,
@@ -268,7 +268,7 @@ class ResourceManager:
         """One page of a list, with the link to the next: absolute, opaque, to be followed as it is."""
         start = _offset(request.parameter("$skiptoken"))
         end = start + self._spec.page_size
-        page: dict[str, Any] = {"value": entries[start:end]}
+        page: dict[str, Any] = {"value": entries.page(start, end)}
         if end < len(entries):
             kept = [(name, value) for name, value in request.query if name.lower() != "$skiptoken"]
             query = urlencode([*kept, ("$skiptoken", _token(end))])

@@ -12,24 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.documents import integer, objects, text, walk
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.resource_ids import (
+    location,
+    lowered,
+    os_type,
+    parse_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
-
-
-class ResourceId(NamedTuple):
-    """The parts of a resource's id; None where it has no such part."""
-
-    subscription: str | None
-    group: str | None
-    names: dict[str, str]  # by lower-case type: {"virtualmachinescalesets": "web", "virtualmachines": "0"}
-
-    @property
-    def name(self) -> str | None:
-        """The last name, that of the resource itself."""
-        return next(reversed(self.names.values()), None)
 
 
 class Status(NamedTuple):
@@ -105,41 +98,12 @@ class PublicAddress(NamedTuple):
     raw: Json | None = None
 
 
-def parse_id(value: str) -> ResourceId:
-    """Split ``/subscriptions/s/resourceGroups/g/providers/p/type/name[/type/name]``, in any case of the key words."""
-    parts = value.strip("/").split("/")
-    pairs = dict(zip((p.lower() for p in parts[0::2]), parts[1::2], strict=False))
-    subscription, group = pairs.pop("subscriptions", None), pairs.pop("resourcegroups", None)
-    if "providers" in pairs:  # the provider stands between: types and names begin behind it
-        at = [p.lower() for p in parts].index("providers")
-        rest = parts[at + 2 :]
-        pairs = dict(zip((p.lower() for p in rest[0::2]), rest[1::2], strict=False))
-    return ResourceId(subscription, group, pairs)
-
-
 def read_tags(item: Mapping[str, Any]) -> dict[str, str]:
     """Tags by name, verbatim; a value that is no string is given as one."""
     tags = item.get("tags")
     if not isinstance(tags, dict):
         return {}
     return {name: value if isinstance(value, str) else str(value) for name, value in tags.items() if value is not None}
-
-
-def location(value: Any) -> str | None:
-    """A region's name: ``westeurope`` for ``West Europe`` too."""
-    name = text(value)
-    return name.replace(" ", "").lower() if name else None
-
-
-def os_type(value: Any) -> str | None:
-    """``Linux`` or ``Windows`` in this case, whatever the service's (contract section 3.2)."""
-    name = text(value)
-    return name.capitalize() if name else None
-
-
-def lowered(value: Any) -> str | None:
-    """A string in lower case, None for an empty or absent one: ids are compared so."""
-    return value.lower() if isinstance(value, str) and value else None
 
 
 def read_status(item: Json, *, keep_raw: bool = False) -> Status | None:
@@ -160,7 +124,7 @@ def _read_view(identity: str, view: Json, *, raw: Json | None = None) -> Status:
         if kind.lower() == "powerstate":
             power = value.lower() or None
         elif kind.lower() == "provisioningstate" and value.lower().startswith("failed"):
-            problem = text(state.get("message")) or text(state.get("displayStatus")) or value
+            problem = text(state.get("message"))
     redeploy = view.get("maintenanceRedeployStatus")
     return Status(
         identity,
@@ -184,7 +148,7 @@ def read_machine(item: Json, *, scale_set: str | None = None, keep_raw: bool = F
         properties = {}
     status = read_status(item)
     if status is None or status == Status(identity.lower()):
-        status = Status(identity.lower(), integer(properties.get("platformFaultDomain")))
+        status = _model_status(identity.lower(), properties)
     zones = item.get("zones")
     size = walk(properties, "hardwareProfile", "vmSize") or walk(item, "sku", "name")
     flexible = walk(properties, "virtualMachineScaleSet", "id")
@@ -208,6 +172,18 @@ def read_machine(item: Json, *, scale_set: str | None = None, keep_raw: bool = F
         nics=_nic_ids(properties),
         status=status,
         raw=item if keep_raw else None,
+    )
+
+
+def _model_status(identity: str, properties: Json) -> Status:
+    """What a model says of the run-time status: a domain that was chosen by hand, and Resource Graph's extension."""
+    extended = walk(properties, "extended", "instanceView") or {}
+    power = lowered(walk(extended, "powerState", "code")) or ""
+    return Status(
+        identity,
+        integer(properties.get("platformFaultDomain")),
+        power_state=power.rpartition("/")[2] or None,
+        computer_name=text(walk(extended, "computerName")),
     )
 
 
@@ -275,13 +251,8 @@ __all__ = [
     "Json",
     "Machine",
     "PublicAddress",
-    "ResourceId",
     "ScaleSet",
     "Status",
-    "location",
-    "lowered",
-    "os_type",
-    "parse_id",
     "read_interface",
     "read_machine",
     "read_public_address",
