@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from handled_vm import EmulatorClock
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance import config as configuration
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.agent import Agent
@@ -17,22 +18,6 @@ from demo import evidence, page, timeline
 from demo.story import FLEET, HOOKS, LIMITS, ROUND, tier_of
 
 DRAIN, READY, RESUME = "drain", "ready", "resume"
-
-
-class EmulatorClock:
-    """The agent's clock is the emulator's: it moves when the test advances it."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
-
-    def wall(self) -> float:
-        return self._emulator.now()
-
-    def mono(self) -> float:
-        return self._emulator.now()
-
-    def real(self, seconds: float) -> float:
-        return seconds
 
 
 class Vm:

@@ -42,7 +42,8 @@ class RetryPolicy(t.NamedTuple):
         connect: for making a connection; link-local, so it is there at once or not at all.
         retries: further tries after an answer that says "later".
         connect_retries: further tries when no connection can be made: early boot, or no route.
-        gone_total: replaces ``total`` once a 410 was seen, for that is over within 70 s (contract section 1.5).
+        gone_total: replaces ``total`` once a 410 was seen, for that is over within 70 s (contract section 1.5); 0 to
+            treat a 410 as any other answer that says "later".
         base, cap: first and longest wait between two tries; it doubles from one to the other.
     """
 
@@ -213,12 +214,13 @@ class ImdsClient:
             if outcome.response is not None:
                 return outcome.response
             error = t.cast("ImdsError", outcome.error)
-            if isinstance(error, GoneError):
+            sit_out = isinstance(error, GoneError) and policy.gone_total > 0
+            if sit_out:
                 deadline = max(deadline, started + policy.gone_total)
             allowed = policy.retries if outcome.connected else min(policy.retries, policy.connect_retries)
             pause = self._pause(policy, waits, outcome.retry_after)
             # The time that a 410 may last counts, not the number of tries.
-            out_of_tries = tries > allowed and not isinstance(error, GoneError)
+            out_of_tries = tries > allowed and not sit_out
             if not _retryable(error, request) or out_of_tries or self._clock() + pause >= deadline:
                 raise self._final(error, tries, self._clock() - started)
             self._sleep(pause)

@@ -21,8 +21,8 @@ from .metrics import Counters
 from .notices import Notices, hook_document, hook_environment
 from .orders import OperatorFile
 
-# Steps in one cycle; a real decision needs a handful, so more is a bug that must not spin.
-MAX_ROUNDS = 200
+# Decisions in one cycle, and in addition for each event; more is a bug that must not spin.
+MAX_ROUNDS, ROUNDS_PER_EVENT = 50, 10
 LONGEST_BACKOFF = 30.0
 FLEET_REFRESH = 3600.0
 
@@ -244,7 +244,7 @@ class Agent:
     # --- acting ---------------------------------------------------------------------------------------------------
 
     def _act(self, fresh: EventsDocument | None) -> None:
-        for _round in range(MAX_ROUNDS):
+        for _round in range(MAX_ROUNDS + ROUNDS_PER_EVENT * len(self.document.events if self.document else ())):
             now = self._now()
             self.orders = self.parts.operator.read(now.wall)
             decision = decide(Inputs(now, fresh, self.state, self.timers, self.config, self.fleet, self.orders))
@@ -253,7 +253,8 @@ class Agent:
                 return
             for step in decision.steps:
                 if self._take(step):
-                    break  # it touched the world: ask again
+                    break  # what it changed may change what comes next: ask again
+            self._save(self._now().wall)
         self._say("error", "no end of steps in one cycle; this is a bug, please report it with history.jsonl")
 
     def _explain(self, reasons: t.Mapping[str, str]) -> None:
@@ -263,19 +264,20 @@ class Agent:
         self.reasons = reasons
 
     def _take(self, step: m.Step) -> bool:
-        """Journal a step, take it, journal what came of it. Returns whether it touched the world."""
+        """Journal a step, take it, journal what came of it. Returns whether to ask again before the next.
+
+        Steps that only remember something are journaled together, by the caller.
+        """
         now = self._now()
         self.state = m.apply(self.state, step, now.wall)
         self._note(step, now)
         handler = _WORLD.get(type(step))
         if handler is None:
-            self._save(now.wall)
             return False
         if isinstance(step, (m.Run, m.Approve)):
             self._save(now.wall)  # what is begun must be known before it begins
         handler(self, step)
-        self._save(self._now().wall)
-        return True
+        return not isinstance(step, (m.Report, m.Withdraw)) or self.fleet is None
 
     def _note(self, step: m.Step, now: Moment) -> None:
         key = getattr(step, "key", "")

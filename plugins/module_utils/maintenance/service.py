@@ -30,7 +30,9 @@ from .orders import OperatorFile
 from .publish import Publisher
 
 # The loop is the retry: one try, and the next look soon (contract section 1.5 for the service's own figures).
-POLL_POLICY = RetryPolicy(total=10.0, attempt=10.0, retries=0, connect_retries=0)
+POLL_POLICY = RetryPolicy(total=10.0, attempt=10.0, retries=0, connect_retries=0, gone_total=0.0)
+# The first question of all switches the service on, which takes up to two minutes.
+FIRST_POLICY = POLL_POLICY._replace(total=130.0, attempt=130.0)
 
 
 def boot_id() -> str:
@@ -84,7 +86,7 @@ def make_parts(config: Config, *, log: Log, clock: Clock | None = None) -> Parts
     return Parts(
         config=config,
         clock=clock,
-        events=ScheduledEvents(client, api_version=config.api_version),
+        events=ScheduledEvents(client, api_version=config.api_version, first_policy=FIRST_POLICY),
         identify=lambda: identify(client),
         store=make_store(config),
         journal=Journal(config.state_dir, spare=config.run_dir, boot_id=boot_id()),

@@ -128,6 +128,13 @@ def test_an_update_of_the_service_is_waited_out(server: ScriptedServer, clock: F
     assert sum(clock.sleeps) == 71.0
 
 
+def test_a_caller_with_its_own_rhythm_does_not_sit_out_an_update(server: ScriptedServer, clock: FakeClock) -> None:
+    server.script = [answer(410)]
+    with pytest.raises(errors.GoneError):
+        make(server, clock, policy=RetryPolicy(retries=0, gone_total=0)).get_json("versions")
+    assert clock.sleeps == []
+
+
 def test_nobody_listens(clock: FakeClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]

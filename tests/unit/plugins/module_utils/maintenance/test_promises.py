@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maintenance_world import World
@@ -105,7 +107,11 @@ def recover(world: World) -> None:
     world.run(600)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=int(os.environ.get("PROMISES_EXAMPLES", "100")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     st.lists(st.tuples(actions, st.sampled_from([1, 0, 2, 3, 15])), min_size=4, max_size=30), st.sampled_from([1, 2])
 )
