@@ -35,3 +35,7 @@ def _no_dial_outside(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     yield
     if log.exists():
         pytest.fail(log.read_text(encoding="utf-8"), pytrace=False)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-guide", action="store_true", help="write the tables of the guides anew from the code")
