@@ -176,9 +176,11 @@ def down() -> None:
 
 def command_inside(command: list[str]) -> list[str]:
     """What runs a command in the lab."""
+    if os.environ.get("AZURE_GUEST_LAB") == "inside":
+        return command
     up()
     (cgroup_root() / "inside" / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
-    os.environ["CONTAINERS_CONF"] = str(STATE / "containers.conf")
+    os.environ.update(CONTAINERS_CONF=str(STATE / "containers.conf"))
     places = [f"--{kind}={STATE / name}" for kind, name in (("net", "net"), ("mount", "mnt"), ("cgroup", "cgroup"))]
     return ["nsenter", *places, f"--wd={Path.cwd()}", "--", *command]
 
@@ -186,7 +188,7 @@ def command_inside(command: list[str]) -> list[str]:
 def run(command: list[str]) -> None:
     """Become a command inside."""
     full = command_inside(command)
-    os.execvp(full[0], full)
+    os.execvpe(full[0], full, {**os.environ, "AZURE_GUEST_LAB": "inside"})
 
 
 def emulator(arguments: list[str]) -> None:
