@@ -4,9 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab that the Molecule scenarios run in: real systemd hosts, and no way out.
 
-It is a set of namespaces below one name: a network without any uplink, a mount namespace in which the control groups are
-a pure version 2 tree of the lab's own, and Podman's state beside the machine's own. In the machine's namespaces Podman
-would leave firewall chains behind, and a container that may mount could reach the machine's control groups.
+It is a set of namespaces below one name: a network without any uplink, a mount namespace in which the control groups
+are a pure version 2 tree of the lab's own, and Podman's state beside the machine's own. In the machine's namespaces
+Podman would leave firewall chains behind, and a container that may mount could reach the machine's control groups.
 
     lab.py check          why this machine cannot have a lab; nothing when it can
     lab.py up | down      make it, or end everything in it and remove it
@@ -207,7 +207,7 @@ def image() -> None:
     """Build the hosts' image."""
     text = Path(__file__).read_bytes() + SOURCES.read_bytes()
     key = hashlib.sha256(text).hexdigest()[:16]
-    label = ["podman", "image", "inspect", "--format={{index .Labels \"key\"}}", IMAGE]
+    label = ["podman", "image", "inspect", '--format={{index .Labels "key"}}', IMAGE]
     if call(*command_inside(label), quiet=True).strip() == key:
         return
     with tempfile.TemporaryDirectory(prefix=f"{NAME}-") as name:

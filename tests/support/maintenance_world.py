@@ -73,6 +73,7 @@ class AzureEvent:
 class Hooks:
     """Stands in for the runner: a phase ends when told, with the outcome that is set for it."""
 
+    outside = False
     pause = 0.2
 
     def __init__(self, vm: SimulatedVm) -> None:

@@ -275,6 +275,11 @@ class Runner:
         return self._job
 
     @property
+    def outside(self) -> bool:
+        """Whether hooks outlive this process."""
+        return self._launcher.outside
+
+    @property
     def pause(self) -> float:
         """Seconds between two calls of poll while something runs."""
         return self._launcher.pause

@@ -23,6 +23,7 @@ def snapshot(agent: Agent, *, pid: int) -> dict[str, t.Any]:
         "service": state.host.service,
         "slot": state.host.slot,
         "hooks": None if state.host.job is None else state.host.job.phase,
+        "hooks_survive": agent.parts.runner.outside,  # a restart of the handler
         "last_hooks": None if state.host.last is None else state.host.last._asdict(),
         "last_read": agent.last_read,
         "incarnation": agent.document.incarnation if agent.document else None,
