@@ -238,7 +238,7 @@ def main() -> int:
     host = Host()
     # A watchdog that tests need not wait for.
     host.sh(
-        f"mkdir -p /etc/systemd/system/{UNIT}.d; printf '[Service]\\nWatchdogSec=3\\n' >/etc/systemd/system/{UNIT}.d/lab.conf"
+        f"place=/etc/systemd/system/{UNIT}.d; mkdir -p $place; printf '[Service]\\nWatchdogSec=3\\n' >$place/lab.conf"
     )
     host.sh(f"systemctl daemon-reload; systemctl restart {UNIT}")
     rows, failed = [], 0
