@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -156,4 +155,4 @@ def test_no_process_of_a_hook_outlives_a_stop(host: ServiceHost) -> None:
         child.send_signal(signal.SIGTERM)
         assert child.wait(PATIENCE) == 0
     hook = int(host.diary()[0])
-    wait_until(lambda: not os.path.exists(f"/proc/{hook}"), "the hook's end")
+    wait_until(lambda: not Path(f"/proc/{hook}").exists(), "the hook's end")
