@@ -148,7 +148,7 @@ class Faults:
         Raises:
             InputError: keys that mean nothing for this fault.
         """
-        _refuse_contradictions(spec)
+        check_fault(spec)
         self._made += 1
         fault = Fault(f"fault-{self._made}", spec, at, chance=random.Random(f"{spec.seed}/{self._made}"))
         self._faults.append(fault)
@@ -187,7 +187,12 @@ class Faults:
         return chosen
 
 
-def _refuse_contradictions(spec: FaultSpec) -> None:
+def check_fault(spec: FaultSpec) -> None:
+    """Refuse a fault that contradicts itself.
+
+    Raises:
+        InputError: with the key.
+    """
     if spec.fault == "delay" and spec.seconds is None:
         raise InputError("seconds", "a delay needs to know how long")
     if spec.fault == "region_lag" and spec.value is None:
@@ -198,4 +203,14 @@ def _refuse_contradictions(spec: FaultSpec) -> None:
         raise InputError("fault", f"{spec.fault} is for the metadata service, not for Resource Manager")
 
 
-__all__ = ["FAULTS", "FAULT_CATEGORIES", "REPLACEMENTS", "RESOURCE_MANAGER", "Fault", "FaultSpec", "Faults", "Target"]
+__all__ = [
+    "FAULTS",
+    "FAULT_CATEGORIES",
+    "REPLACEMENTS",
+    "RESOURCE_MANAGER",
+    "Fault",
+    "FaultSpec",
+    "Faults",
+    "Target",
+    "check_fault",
+]

@@ -20,6 +20,8 @@ from azure_emulator.errors import InputError
 T = TypeVar("T")
 Reader = Callable[[Any, str], T]
 _MISSING: Any = dataclasses.MISSING
+# They would end the name where it stands in a resource id or in an address.
+_NOT_IN_NAMES = " /\\?#%&"
 
 
 def key(
@@ -38,7 +40,14 @@ def keys_of(specification: type) -> dict[str, dataclasses.Field[Any]]:
     return {f.metadata.get("name") or f.name: f for f in fields if "reader" in f.metadata}
 
 
-def read(specification: type[T], value: Any, path: str, *, missing: Mapping[str, Any] | None = None) -> T:
+def read(
+    specification: type[T],
+    value: Any,
+    path: str,
+    *,
+    missing: Mapping[str, Any] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> T:
     """Make a specification's object from a mapping.
 
     Args:
@@ -46,17 +55,19 @@ def read(specification: type[T], value: Any, path: str, *, missing: Mapping[str,
         value: what the user wrote.
         path: where it stands.
         missing: values for keys that the user left out (already in the form that the readers take).
+        places: where those of them stand that the user wrote somewhere else.
 
     Raises:
         InputError: no mapping, an unknown or missing key, or a value that its reader refuses.
     """
     fields = keys_of(specification)
-    mapping = refuse_unknown(value, fields, path)
-    mapping = {**(missing or {}), **mapping}
+    own = refuse_unknown(value, fields, path)
+    mapping = {**(missing or {}), **own}
     arguments: dict[str, Any] = {}
     for name, field in fields.items():
         if name in mapping:
-            arguments[field.name] = field.metadata["reader"](mapping[name], join(path, name))
+            place = join(path, name) if name in own else (places or {}).get(name, join(path, name))
+            arguments[field.name] = field.metadata["reader"](mapping[name], place)
         elif field.default is _MISSING and field.default_factory is _MISSING:
             raise InputError(path, f"the key {name} is missing")
     return specification(**arguments)
@@ -124,6 +135,15 @@ def text(*, empty: bool = False) -> Reader[str]:
     return reader
 
 
+def resource_name(value: Any, path: str) -> str:
+    """The name of an Azure resource, which becomes a part of ids and addresses."""
+    name = text()(value, path)
+    bad = next((character for character in name if character in _NOT_IN_NAMES or not character.isprintable()), None)
+    if bad is not None:
+        raise InputError(path, f"the name {name!r} has a {bad!r}, which no Azure resource may have")
+    return name
+
+
 def choice(*names: str) -> Reader[str]:
     """One of some names, in any case; returned as it is spelt here."""
     by_lower = {name.lower(): name for name in names}
@@ -153,8 +173,10 @@ def number(*, minimum: float = -math.inf, maximum: float = math.inf) -> Reader[f
     """A number within bounds."""
 
     def reader(value: Any, path: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InputError(path, f"expected a number, found {kind(value)}")
+        if not math.isfinite(value):
+            raise InputError(path, f"expected a number, found {value}")
         _bounds(value, path, minimum, maximum)
         return float(value)
 
@@ -261,5 +283,6 @@ __all__ = [
     "part",
     "read",
     "refuse_unknown",
+    "resource_name",
     "text",
 ]

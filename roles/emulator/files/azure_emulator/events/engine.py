@@ -171,7 +171,7 @@ class Engine:
     def _make(self, spec: EventSpec, vms: list[Vm], at: float) -> Event:
         kind = KINDS[spec.type]
         source = spec.source or kind.source
-        _refuse_contradictions(spec)
+        check_event(spec)
         usual = HARDWARE_FAILURE if spec.started else kind.description[source]
         really = KINDS.get(spec.impact_type or spec.type)
         impact = really.impact if really else 0.0
@@ -295,7 +295,12 @@ class Engine:
         self._incarnations[scope] = self.incarnation(scope) + 1
 
 
-def _refuse_contradictions(spec: EventSpec) -> None:
+def check_event(spec: EventSpec) -> None:
+    """Refuse an event that contradicts itself.
+
+    Raises:
+        InputError: with the key.
+    """
     really = KINDS.get(spec.impact_type or spec.type)
     if spec.impact is not None and really is not None and really.impact is None:
         raise InputError("impact", f"a VM does not come back from a {spec.impact_type or spec.type}")
@@ -311,4 +316,4 @@ def _cancel_timers(event: Event) -> None:
     event.timers.clear()
 
 
-__all__ = ["Engine", "Log"]
+__all__ = ["Engine", "Log", "check_event"]
