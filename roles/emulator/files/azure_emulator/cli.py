@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from azure_emulator import __version__
 from azure_emulator.client import ControlClient
@@ -22,7 +23,8 @@ from azure_emulator.events.operations import OPERATIONS
 from azure_emulator.faults import FAULT_CATEGORIES, FAULTS
 from azure_emulator.fleet.generate import as_yaml, generate
 from azure_emulator.fleet.loading import load_fleet
-from azure_emulator.reporting import print_events, print_faults, print_fleet, print_log, print_requests
+from azure_emulator.reading import did_you_mean
+from azure_emulator.reporting import print_events, print_faults, print_fleet, print_log, print_requests, print_vms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # The parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest name that would be right."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if found:
+            hint = did_you_mean(found[1], [name.strip(" '") for name in found[2].split(",")])
+            message = f"{message[: found.start()]}no {found[1]!r}{hint}"
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="azure-emulator",
         description="A local Azure: metadata services, scheduled events and Resource Manager of a fleet of VMs.",
     )
@@ -156,6 +169,10 @@ def _add_event_commands(commands: Any) -> None:
     move = _command(commands, "reschedule", _reschedule, "Change an event's NotBefore.")
     move.add_argument("event_id", metavar="EVENTID")
     move.add_argument("not_before", type=float, metavar="SECONDS", help="from now")
+    change = _command(commands, "change", _change, "Give a VM other tags or user data.")
+    change.add_argument("vm", metavar="VM")
+    change.add_argument("--tag", dest="tags", type=_tag, action="append", metavar="NAME=VALUE", help="all it has then")
+    change.add_argument("--user-data", metavar="BASE64")
     operate = _command(commands, "operate", _operate, "Do what a user does to VMs.")
     operate.add_argument("operation", choices=OPERATIONS)
     operate.add_argument("resources", nargs="+", metavar="VM")
@@ -205,10 +222,16 @@ def _add_time_commands(commands: Any) -> None:
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError("not in 0..65535")
-    return value
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+    return int(text)
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not name or not mark:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
 
 
 def _moment(text: str) -> float:
@@ -323,6 +346,15 @@ def _reschedule(options: argparse.Namespace) -> None:
 def _operate(options: argparse.Namespace) -> None:
     result = _client(options).operate(options.operation, options.resources)
     _show(options, result, lambda r: print_events(r["events"]))
+
+
+def _change(options: argparse.Namespace) -> None:
+    changes = _given(options, "vm", "tags")
+    if options.tags is not None:
+        changes["tags"] = dict(options.tags)
+    if not changes:
+        raise InputError("change", "say what: --tag or --user-data")
+    _show(options, _client(options).change_vm(options.vm, **changes), lambda vm: print_vms([vm]))
 
 
 def _fleet(options: argparse.Namespace) -> None:

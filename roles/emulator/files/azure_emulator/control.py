@@ -24,8 +24,9 @@ from azure_emulator.errors import EmulatorError, InputError, NotFoundError
 from azure_emulator.events.model import EventSpec
 from azure_emulator.events.operations import OperationSpec
 from azure_emulator.faults import FaultSpec
+from azure_emulator.journal import JOURNAL_CATEGORIES
 from azure_emulator.messages import Answer, Request, json_answer
-from azure_emulator.reading import key, mapping_of, number, optional, read, refuse_unknown, text
+from azure_emulator.reading import choice, did_you_mean, key, mapping_of, number, optional, read, refuse_unknown, text
 
 if TYPE_CHECKING:
     from azure_emulator.fleet.model import Vm
@@ -106,11 +107,14 @@ class ControlApi:
             ("GET", INTERMEDIATE_PATH, self._intermediate),
             ("GET", ROOT_PATH, self._root),
         ]
+        self._names = [path.lstrip("/") for _, path, _ in routes]
         self._routes = [(method, re.compile(path), handler) for method, path, handler in routes]
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request; errors say in ``error`` what is wrong and in ``path`` where."""
         try:
+            if request.too_long:
+                return json_answer({"error": "the body is too long"}, 413)
             result = self._find(request)
             if isinstance(result, Answer):
                 return result
@@ -139,7 +143,9 @@ class ControlApi:
             methods = ", ".join(method for method, _, _ in fitting)
             text = f"{request.path} takes {methods}, not {request.method}"
             return json_answer({"error": text}, 405, Allow=methods)
-        return json_answer({"error": f"no {request.path} on the control side"}, 404)
+        known = sorted({route.partition("/")[0] for route in self._names})
+        hint = did_you_mean(request.path.strip("/").partition("/")[0], known)
+        return json_answer({"error": f"no {request.path} on the control side{hint}"}, 404)
 
     # What there is
 
@@ -204,7 +210,7 @@ class ControlApi:
     # Events
 
     def _events(self, request: Request, _names: dict[str, str]) -> Result:
-        only_open = _parameters(request, "open").get("open") == "true"
+        only_open = choice("true", "false")(_parameters(request, "open").get("open", "false"), "query.open") == "true"
         return [e.view() for e in self._hood.engine.events.values() if e.is_open or not only_open]
 
     def _event(self, request: Request, names: dict[str, str]) -> Result:
@@ -235,6 +241,7 @@ class ControlApi:
             vm = self._hood.fleet.vm(given["vm"]).key
             entries = [entry for entry in entries if entry["vm"] == vm]
         if "category" in given:
+            choice(*JOURNAL_CATEGORIES)(given["category"], "query.category")
             entries = [entry for entry in entries if entry["category"] == given["category"]]
         return {"last": self._hood.requests.last, "dropped": self._hood.requests.dropped, "requests": entries}
 
@@ -255,27 +262,16 @@ class ControlApi:
         return [fault.view(self._now()) for fault in self._hood.faults.all()]
 
     def _add_fault(self, request: Request, _names: dict[str, str]) -> Result:
-        spec = read(FaultSpec, _body(request), "")
-        for index, name in enumerate(spec.vms):
-            try:
-                self._hood.fleet.vm(name)
-            except NotFoundError as exc:
-                raise InputError(f"vms[{index}]", str(exc)) from exc
-        now = self._now()
-        fault = self._hood.faults.add(spec, now)
-        self._hood.note(now, "fault_added", fault_id=fault.id, fault=spec.fault)
-        return fault.view(now)
+        return self._hood.add_fault(read(FaultSpec, _body(request), "")).view(self._now())
 
     def _clear_faults(self, request: Request, _names: dict[str, str]) -> Result:
         _parameters(request)
-        self._hood.faults.clear()
-        self._hood.note(self._now(), "faults_cleared")
+        self._hood.end_faults()
         return []
 
     def _remove_fault(self, request: Request, names: dict[str, str]) -> Result:
         _parameters(request)
-        self._hood.faults.remove(names["id"])
-        self._hood.note(self._now(), "fault_removed", fault_id=names["id"])
+        self._hood.end_faults(names["id"])
         return {"id": names["id"]}
 
     # Certificates
@@ -332,7 +328,7 @@ def _parameters(request: Request, *known: str) -> dict[str, str]:
 def _number(parameters: dict[str, str], name: str) -> int:
     value = parameters.get(name, "0")
     if not value.isdecimal():
-        raise InputError(f"query.{name}", f"{value!r} is no number")
+        raise InputError(f"query.{name}", f"{value!r} is no number such as 0 or 17")
     return int(value)
 
 

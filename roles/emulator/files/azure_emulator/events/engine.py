@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Log = Callable[..., None]
 _REMEMBERED = 10_000
+_REMEMBERED_APPROVALS = 100  # of an event; a client that approves at every poll shall not fill the memory
 
 
 class Engine:
@@ -97,7 +98,7 @@ class Engine:
         event = self.event(event_id)
         if not event.is_open:
             raise NotFoundError(f"no open event {event_id!r}")
-        if event.phase == SCHEDULED:
+        if event.phase == SCHEDULED and len(event.approvals) < _REMEMBERED_APPROVALS:
             event.approvals.append((by, at))
             event.note(at, "approved", by=by)
             self._log(at, "event_approved", event_id=event.event_id, by=by)

@@ -13,9 +13,10 @@ from azure_emulator.events.engine import check_event
 from azure_emulator.events.machines import STATES
 from azure_emulator.events.model import VIEW, EventSpec
 from azure_emulator.events.operations import OperationSpec
-from azure_emulator.faults import FAULT_CATEGORIES, FaultSpec, check_fault
+from azure_emulator.faults import FaultSpec, check_fault
 from azure_emulator.imds.scheduled_events import FIELDS
 from azure_emulator.imds.versions import EVENTS_VERSIONS, INSTANCE_VERSIONS
+from azure_emulator.journal import JOURNAL_CATEGORIES
 from azure_emulator.playing.checks import check_events
 from azure_emulator.reading import (
     boolean,
@@ -129,7 +130,7 @@ class JournalCheck:
     """Requests that must have been made."""
 
     vm: str | None = key(optional(text()), "By which VM's service.", default=None)
-    category: str | None = key(optional(choice(*FAULT_CATEGORIES)), "Which category.", default=None)
+    category: str | None = key(optional(choice(*JOURNAL_CATEGORIES)), "Which category.", default=None)
     method: str | None = key(optional(text()), "Which method.", default=None)
     status: int | None = key(optional(integer()), "Answered how.", default=None)
     count: int | None = key(optional(integer(minimum=0)), "How many exactly.", default=None)
