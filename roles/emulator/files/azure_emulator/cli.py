@@ -38,7 +38,7 @@ _POLL = 0.2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 (it went wrong) or 2 (it was called wrongly)."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
     except InputError as exc:
@@ -68,20 +68,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """The command's parser."""
+    command = _Parser(
         prog="azure-emulator",
         description="A local Azure: metadata services, scheduled events and Resource Manager of a fleet of VMs.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command.add_argument("--version", action="version", version=__version__)
+    commands = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_local(commands)
     _add_event_commands(commands)
     _add_reading_commands(commands)
     _add_fault_commands(commands)
     _add_time_commands(commands)
-    return parser
+    return command
 
 
 def _command(commands: Any, name: str, run: Any, help_text: str, *, client: bool = True) -> argparse.ArgumentParser:
@@ -99,9 +100,20 @@ def _command(commands: Any, name: str, run: Any, help_text: str, *, client: bool
 def _add_serve(commands: Any) -> None:
     serve = _command(commands, "serve", _serve, "Serve a fleet until SIGINT or SIGTERM.", client=False)
     serve.add_argument("--fleet", required=True, type=Path, metavar="FILE", help="fleet file (YAML)")
-    serve.add_argument("--network", default="127.80.0.0/16", help="the VMs' addresses come from here (%(default)s)")
-    serve.add_argument("--port", type=_port, default=PORT, help="of every VM; 0 for a free one (%(default)s)")
-    serve.add_argument("--control-address", default="127.0.0.1", metavar="ADDRESS", help="of both other sides")
+    serve.add_argument(
+        "--network",
+        default="127.80.0.0/16",
+        help="the VMs' addresses come from here; of a /32 they get a port each (%(default)s)",
+    )
+    serve.add_argument(
+        "--port", type=_port, default=PORT, metavar="PORT", help="of every VM; 0 for a free one (%(default)s)"
+    )
+    serve.add_argument(
+        "--control-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of the control side and of Resource Manager (%(default)s)",
+    )
     serve.add_argument("--control-port", type=_port, default=CONTROL_PORT, help="0 for a free one (%(default)s)")
     serve.add_argument(
         "--resource-manager-port",
@@ -113,9 +125,15 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--start", type=_moment, metavar="TIME", help="first reading, such as 2026-01-05T08:00:00Z")
     limits = serve.add_mutually_exclusive_group()
     limits.add_argument(
-        "--rate-limit", dest="rate_limit", action="store_true", default=None, help="whatever the file says"
+        "--rate-limit",
+        dest="rate_limit",
+        action="store_true",
+        default=None,
+        help="hold the rates, whatever the file says",
     )
-    limits.add_argument("--no-rate-limit", dest="rate_limit", action="store_false", help="whatever the file says")
+    limits.add_argument(
+        "--no-rate-limit", dest="rate_limit", action="store_false", help="hold none, whatever the file says"
+    )
     serve.add_argument(
         "--journal-limit", type=int, default=10_000, metavar="N", help="requests to remember (%(default)s)"
     )
@@ -416,4 +434,4 @@ def _wait_idle(options: argparse.Namespace) -> int:
     return 0
 
 
-__all__ = ["CONTROL_PORT", "CONTROL_VARIABLE", "PORT", "RESOURCE_MANAGER_PORT", "main"]
+__all__ = ["CONTROL_PORT", "CONTROL_VARIABLE", "PORT", "RESOURCE_MANAGER_PORT", "main", "parser"]

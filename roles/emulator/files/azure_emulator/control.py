@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives import serialization
 
@@ -74,6 +74,39 @@ class ChangeSpec:
     user_data: str | None = key(optional(text(empty=True)), "Its user data from now on.", default=None)
 
 
+class Route(NamedTuple):
+    """A call of the control side; ``handler`` is the name of a method of :class:`ControlApi`."""
+
+    method: str
+    path: str
+    handler: str
+    help: str
+
+
+ROUTES = (
+    Route("GET", "/healthz", "_health", "Whether it is there: status, number of VMs, version, process id."),
+    Route("GET", "/fleet", "_fleet", "The fleet with all addresses; each VM with ids, place, tags and state."),
+    Route("GET", "/vms/{id}", "_vm", "One VM."),
+    Route("PATCH", "/vms/{id}", "_change_vm", "Give a VM other tags or user data."),
+    Route("GET", "/events", "_events", "All events with their history; with ``open=true`` those in the document."),
+    Route("POST", "/events", "_schedule", "Schedule an event."),
+    Route("GET", "/events/{id}", "_event", "One event."),
+    Route("PATCH", "/events/{id}", "_reschedule", "Move the NotBefore of a scheduled event."),
+    Route("DELETE", "/events/{id}", "_cancel", "Cancel a scheduled event."),
+    Route("POST", "/operations", "_operate", "Do what a user does; answers the events that came of it."),
+    Route("GET", "/requests", "_requests", "The request journal; parameters ``vm``, ``category`` and ``since``."),
+    Route("DELETE", "/requests", "_clear_requests", "Forget the requests so far."),
+    Route("GET", "/faults", "_faults", "All faults with what they hit so far."),
+    Route("POST", "/faults", "_add_fault", "Have something go wrong."),
+    Route("DELETE", "/faults", "_clear_faults", "End all faults."),
+    Route("DELETE", "/faults/{id}", "_remove_fault", "End one fault."),
+    Route("GET", "/clock", "_clock", "Mode, scale, now, and two anchors to compute it from real time."),
+    Route("POST", "/clock", "_advance", "Put the clock forward; answers when all that fell due has happened."),
+    Route("GET", "/idle", "_idle", "Whether no event is open, how many requests wait, and when something is due next."),
+    Route("GET", "/log", "_log", "What happened: events, states, commands, faults; parameter ``since``."),
+    Route("GET", INTERMEDIATE_PATH, "_intermediate", "The CA that issued the signer of attested documents (DER)."),
+    Route("GET", ROOT_PATH, "_root", "The emulator's root CA (PEM)."),
+)
 Handler = Callable[[Request, dict[str, str]], Result | Awaitable[Result]]
 
 
@@ -82,33 +115,11 @@ class ControlApi:
 
     def __init__(self, hood: Neighbourhood, surroundings: Surroundings) -> None:
         self._hood, self._around = hood, surroundings
-        event, vm, fault = r"/events/(?P<id>[^/]+)", r"/vms/(?P<id>[^/]+)", r"/faults/(?P<id>[^/]+)"
-        routes: list[tuple[str, str, Handler]] = [
-            ("GET", "/healthz", self._health),
-            ("GET", "/fleet", self._fleet),
-            ("GET", vm, self._vm),
-            ("PATCH", vm, self._change_vm),
-            ("GET", "/events", self._events),
-            ("POST", "/events", self._schedule),
-            ("GET", event, self._event),
-            ("PATCH", event, self._reschedule),
-            ("DELETE", event, self._cancel),
-            ("POST", "/operations", self._operate),
-            ("GET", "/requests", self._requests),
-            ("DELETE", "/requests", self._clear_requests),
-            ("GET", "/faults", self._faults),
-            ("POST", "/faults", self._add_fault),
-            ("DELETE", "/faults", self._clear_faults),
-            ("DELETE", fault, self._remove_fault),
-            ("GET", "/clock", self._clock),
-            ("POST", "/clock", self._advance),
-            ("GET", "/idle", self._idle),
-            ("GET", "/log", self._log),
-            ("GET", INTERMEDIATE_PATH, self._intermediate),
-            ("GET", ROOT_PATH, self._root),
+        self._names = [route.path.lstrip("/") for route in ROUTES]
+        self._routes = [
+            (route.method, re.compile(route.path.replace("{id}", "(?P<id>[^/]+)")), getattr(self, route.handler))
+            for route in ROUTES
         ]
-        self._names = [path.lstrip("/") for _, path, _ in routes]
-        self._routes = [(method, re.compile(path), handler) for method, path, handler in routes]
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request; errors say in ``error`` what is wrong and in ``path`` where."""
@@ -340,4 +351,4 @@ def _body(request: Request) -> Any:
         raise InputError("", f"the body is not JSON: {exc}") from exc
 
 
-__all__ = ["ControlApi", "Surroundings"]
+__all__ = ["ROUTES", "ChangeSpec", "ClockSpec", "ControlApi", "RescheduleSpec", "Route", "Surroundings"]

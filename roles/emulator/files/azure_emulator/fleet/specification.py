@@ -15,6 +15,7 @@ from azure_emulator.reading import (
     choice,
     either,
     expect_mapping,
+    form,
     guid,
     integer,
     ipv4,
@@ -39,14 +40,17 @@ _boolean_or_ipv6 = either(boolean, ipv6, when=bool)
 _ultra_figure = optional(integer(minimum=0))
 
 
+@form("IP address")
 def _address(value: Any, path: str) -> str:
     return ipv6(value, path) if ":" in str(value) else ipv4(value, path)
 
 
+@form("an api-version of the instance category")
 def _instance_version(value: Any, path: str) -> str:
     return choice(*INSTANCE_VERSIONS)(text()(value, path), path)
 
 
+@form("``PT5M`` to ``PT15M``")
 def _notice(value: Any, path: str) -> float:
     """The notice of a deletion, ``PT5M`` to ``PT15M`` (contract section 6.8), in seconds."""
     minutes = value[2:-1] if isinstance(value, str) and value.startswith("PT") and value.endswith("M") else ""

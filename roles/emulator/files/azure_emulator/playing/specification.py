@@ -25,6 +25,7 @@ from azure_emulator.reading import (
     either,
     expect_list,
     expect_mapping,
+    form,
     integer,
     join,
     key,
@@ -50,6 +51,7 @@ def _anything(value: Any, _path: str) -> Any:
     return value
 
 
+@form("text that begins with /")
 def _path(value: Any, path: str) -> str:
     target = text()(value, path)
     if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
@@ -57,14 +59,17 @@ def _path(value: Any, path: str) -> str:
     return target
 
 
+@form("mapping")
 def _event_fields(value: Any, path: str) -> dict[str, Any]:
     return refuse_unknown(value, (*FIELDS, "event"), path)
 
 
+@form("mapping")
 def _view(value: Any, path: str) -> dict[str, Any]:
     return refuse_unknown(value, VIEW, path)
 
 
+@form("a name, or a list of names")
 def _names(value: Any, path: str) -> tuple[str, ...]:
     """A name, or a list of names."""
     return list_of(text())(value if isinstance(value, list) else [value], path)
