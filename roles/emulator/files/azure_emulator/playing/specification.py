@@ -47,6 +47,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _EVENTS_VERSION = choice(*sorted({*EVENTS_VERSIONS, *INSTANCE_VERSIONS}))
 
 
+@form("any value")
 def _anything(value: Any, _path: str) -> Any:
     return value
 
