@@ -473,6 +473,9 @@ SECTIONS = {
         "Throttling",
         "Understand how Azure Resource Manager throttles requests; Troubleshooting API throttling errors",
     ),
-    "13": ("What is chosen here because nothing public says it", "see :ref:`below <azure_guest.imds.emulator_choices>`"),
+    "13": (
+        "What is chosen here because nothing public says it",
+        "see :ref:`below <azure_guest.imds.emulator_choices>`",
+    ),
     "14": ("Faults that real services have shown", "public issues of the clients"),
 }

@@ -92,7 +92,7 @@ def event_versions() -> str:
     for version in EVENTS_VERSIONS:
         types = [code(name) for name, kind in KINDS.items() if kind.since == version]
         new = [code(name) for name, since in NEWER_FIELDS.items() if since == version]
-        rows.append((version, ", ".join(types) or "–", ", ".join(new) or "–"))
+        rows.append((version, ", ".join(types) or "none", ", ".join(new) or "none"))
     return table(("Api-version", "Event types that came with it", "Fields that came with it"), rows)
 
 
@@ -250,9 +250,9 @@ def commands() -> str:
     for name, command in subparsers.choices.items():
         rows.append((f"**{name}**", texts[name] or ""))
         rows += [
-            (option(action), (action.help or "–") % vars(action))
+            (option(action), (action.help or "none") % vars(action))
             for action in command._actions
-            if action.dest not in ("help", "control", "json")
+            if action.dest not in ("help", "json") and (action.dest != "control" or name == "play")
         ]
     return table(("Command or option", "Meaning"), rows)
 

@@ -147,7 +147,7 @@ def _add_serve(commands: Any) -> None:
 
 def _add_local(commands: Any) -> None:
     check = _command(commands, "check", _check, "Check a fleet file.", client=False)
-    check.add_argument("fleet", type=Path, metavar="FILE")
+    check.add_argument("fleet", type=Path, metavar="FILE", help="fleet file (YAML)")
     make = _command(commands, "generate", _generate, "Print a fleet file of any size.", client=False)
     make.add_argument("--vms", type=int, default=10, help="how many (%(default)s)")
     play = _command(
@@ -163,8 +163,8 @@ def _add_local(commands: Any) -> None:
 
 def _add_event_commands(commands: Any) -> None:
     schedule = _command(commands, "schedule", _schedule, "Schedule an event.")
-    schedule.add_argument("type", choices=EVENT_TYPES)
-    schedule.add_argument("resources", nargs="+", metavar="VM")
+    schedule.add_argument("type", choices=EVENT_TYPES, help="what Azure announces")
+    schedule.add_argument("resources", nargs="+", metavar="VM", help="all of one availability set or placement group")
     seconds = (
         ("--not-before", "earliest start from now; else the type's minimum notice"),
         ("--impact", "how long the VMs are away"),
@@ -176,24 +176,31 @@ def _add_event_commands(commands: Any) -> None:
     for option, help_text in seconds:
         schedule.add_argument(option, type=float, metavar="SECONDS", help=help_text)
     schedule.add_argument("--duration", type=int, metavar="SECONDS", help="DurationInSeconds as shown")
-    schedule.add_argument("--source", choices=("Platform", "User"))
-    schedule.add_argument("--description")
+    schedule.add_argument("--source", choices=("Platform", "User"), help="EventSource; else the type's")
+    schedule.add_argument("--description", metavar="TEXT", help="Description; else what Azure usually says")
     schedule.add_argument("--impact-type", choices=(*EVENT_TYPES, "None"), help="what really happens")
     schedule.add_argument("--coupled", metavar="WORD", help="wait for the approval of others with this word")
-    schedule.add_argument("--event-id", metavar="GUID")
+    schedule.add_argument("--event-id", metavar="GUID", help="EventId; else a made-up one")
     schedule.add_argument("--started", action="store_true", default=None, help="a sudden hardware failure")
     cancel = _command(commands, "cancel", _cancel, "Cancel a scheduled event.")
-    cancel.add_argument("event_id", metavar="EVENTID")
+    cancel.add_argument("event_id", metavar="EVENTID", help="as it is listed, in any case")
     move = _command(commands, "reschedule", _reschedule, "Change an event's NotBefore.")
-    move.add_argument("event_id", metavar="EVENTID")
+    move.add_argument("event_id", metavar="EVENTID", help="as it is listed, in any case")
     move.add_argument("not_before", type=float, metavar="SECONDS", help="from now")
     change = _command(commands, "change", _change, "Give a VM other tags or user data.")
-    change.add_argument("vm", metavar="VM")
-    change.add_argument("--tag", dest="tags", type=_tag, action="append", metavar="NAME=VALUE", help="all it has then")
-    change.add_argument("--user-data", metavar="BASE64")
+    change.add_argument("vm", metavar="VM", help="which VM")
+    change.add_argument(
+        "--tag",
+        dest="tags",
+        type=_tag,
+        action="append",
+        metavar="NAME=VALUE",
+        help="a tag; those that are given are all it has then",
+    )
+    change.add_argument("--user-data", metavar="BASE64", help="its user data from now on")
     operate = _command(commands, "operate", _operate, "Do what a user does to VMs.")
-    operate.add_argument("operation", choices=OPERATIONS)
-    operate.add_argument("resources", nargs="+", metavar="VM")
+    operate.add_argument("operation", choices=OPERATIONS, help="what to do")
+    operate.add_argument("resources", nargs="+", metavar="VM", help="to which VMs")
 
 
 def _add_reading_commands(commands: Any) -> None:
@@ -201,8 +208,8 @@ def _add_reading_commands(commands: Any) -> None:
     events = _command(commands, "events", _events, "Show all events.")
     events.add_argument("--open", action="store_true", help="only those in the document")
     requests = _command(commands, "requests", _requests, "Show the requests that the services got.")
-    requests.add_argument("--vm")
-    requests.add_argument("--category")
+    requests.add_argument("--vm", help="only those to its service")
+    requests.add_argument("--category", help="only those of a category or call")
     requests.add_argument("--since", type=int, metavar="SEQ", help="only newer ones")
     requests.add_argument("--clear", action="store_true", help="forget them afterwards")
     log = _command(commands, "log", _log, "Show what happened.")
@@ -214,15 +221,15 @@ def _add_fault_commands(commands: Any) -> None:
     fault.add_argument("fault", choices=FAULTS, metavar="FAULT", help=", ".join(FAULTS))
     fault.add_argument("--vm", dest="vms", action="append", metavar="VM", help="only this one; may be repeated")
     fault.add_argument("--category", choices=FAULT_CATEGORIES, metavar="CATEGORY", help=", ".join(FAULT_CATEGORIES))
-    fault.add_argument("--method", choices=("GET", "POST"))
-    fault.add_argument("--subscription-id")
+    fault.add_argument("--method", choices=("GET", "POST"), help="only such requests")
+    fault.add_argument("--subscription-id", metavar="GUID", help="Resource Manager: only this subscription")
     fault.add_argument("--count", type=int, help="how many requests it hits")
     fault.add_argument("--skip", type=int, help="how many it lets pass first")
-    fault.add_argument("--probability", type=float)
-    fault.add_argument("--seed")
-    fault.add_argument("--lasts", type=float, metavar="SECONDS")
+    fault.add_argument("--probability", type=float, help="0 to 1: how likely it hits")
+    fault.add_argument("--seed", help="what chance derives from")
+    fault.add_argument("--lasts", type=float, metavar="SECONDS", help="after which it ends")
     fault.add_argument("--seconds", type=float, help="of a delay, or until a hang ends in a reset")
-    fault.add_argument("--retry-after", type=int, metavar="SECONDS")
+    fault.add_argument("--retry-after", type=int, metavar="SECONDS", help="add such a header")
     fault.add_argument("--error", help="error text")
     fault.add_argument("--value", help="region_lag: the newest api-version")
     faults = _command(commands, "faults", _faults, "Show the faults, or end them.")
@@ -233,7 +240,7 @@ def _add_fault_commands(commands: Any) -> None:
 def _add_time_commands(commands: Any) -> None:
     _command(commands, "clock", _clock, "Show the clock.")
     advance = _command(commands, "advance", _advance, "Put the clock forward.")
-    advance.add_argument("seconds", type=float)
+    advance.add_argument("seconds", type=float, metavar="SECONDS", help="by how many")
     wait = _command(commands, "wait-idle", _wait_idle, "Wait until no event is open.")
     wait.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="real ones (%(default)s)")
     wait.add_argument("--advance", action="store_true", help="put a virtual clock forward meanwhile")
