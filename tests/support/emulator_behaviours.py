@@ -475,7 +475,7 @@ SECTIONS = {
     ),
     "13": (
         "What is chosen here because nothing public says it",
-        "see :ref:`below <azure_guest.imds.emulator_choices>`",
+        "see :ref:`below <ansible_collections.azure_guest.imds.docsite.emulator_choices>`",
     ),
     "14": ("Faults that real services have shown", "public issues of the clients"),
 }
