@@ -59,7 +59,7 @@ def vms(*specs: dict[str, Any], **fleet: Any) -> dict[str, Any]:
             "expected text, found a list",
         ),
         (vms({"name": "a/b"}), "vms[0].name", "has a '/'"),
-        (vms(VM, resource_group="rg demo"), "resource_group", "has a ' '"),
+        (vms(VM, resource_group="rg#demo"), "resource_group", "has a '#'"),
         (
             vms({"name": "a", "client_addresses": ["10.0.0.1"]}, {"name": "b", "client_addresses": ["10.0.0.1"]}),
             "vms[1].client_addresses[0]",

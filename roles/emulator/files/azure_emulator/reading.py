@@ -24,8 +24,9 @@ Reader = Callable[[Any, str], T]
 _FORMS: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _MANY = 12
 _MISSING: Any = dataclasses.MISSING
-# They would end the name where it stands in a resource id or in an address.
-_NOT_IN_NAMES = " /\\?#%&"
+# They would end the name where it stands in a resource id or in an address. What Azure would not take besides is let
+# pass, so that callers can be shown names that are out to hurt them.
+_NOT_IN_NAMES = "/\\?#%"
 
 
 def form(words: str) -> Callable[[R], R]:
@@ -163,7 +164,7 @@ def resource_name(value: Any, path: str) -> str:
     name = text()(value, path)
     bad = next((character for character in name if character in _NOT_IN_NAMES or not character.isprintable()), None)
     if bad is not None:
-        raise InputError(path, f"the name {name!r} has a {bad!r}, which no Azure resource may have")
+        raise InputError(path, f"the name {name!r} has a {bad!r}, which ends it in an id or an address; leave it out")
     return name
 
 
