@@ -14,6 +14,7 @@ FROZEN = "frozen"
 DOWN = ("rebooting", "redeploying")
 OFF = ("stopped", "deallocated")
 TERMINATED = "terminated"
+STATES = (RUNNING, FROZEN, *DOWN, *OFF, TERMINATED)
 # While several events hit a VM at once, the one that hits hardest shows.
 _HARDNESS = (FROZEN, "rebooting", "redeploying", "deallocated", TERMINATED)
 
@@ -106,4 +107,4 @@ class Machines:
             self._watcher(key, before, after, {"at": at, "event_id": event_id})
 
 
-__all__ = ["DOWN", "FROZEN", "OFF", "RUNNING", "TERMINATED", "Machine", "Machines", "Watcher"]
+__all__ = ["DOWN", "FROZEN", "OFF", "RUNNING", "STATES", "TERMINATED", "Machine", "Machines", "Watcher"]

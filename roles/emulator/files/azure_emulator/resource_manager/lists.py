@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from azure_emulator.fleet.model import Fleet, ScaleSet, Vm
 
 _SET_FILTER = re.compile(r"'virtualMachineScaleSet/id'\s+eq\s+'([^']+)'", re.IGNORECASE)
+_POWER_FILTER = re.compile(r"startswith\(instanceView/statuses/code, ?'PowerState'\) eq true", re.IGNORECASE)
 _FILTER_SINCE, _EXPAND_SINCE, _STATUS_SINCE = "2021-11-01", "2023-03-01", "2019-07-01"
 
 
@@ -96,9 +97,15 @@ class Lists:
         expand = request.parameter("$expand")
         if expand is not None and expand.lower() != "instanceview":
             raise _bad_parameter("$expand", expand)
-        expanded = expand is not None or (request.parameter("$select") or "").lower() == "instanceview"
+        select, condition = request.parameter("$select"), request.parameter("$filter")
+        if select is not None and select.lower() != "instanceview":
+            raise _bad_parameter("$select", select)
+        if condition is not None and not _POWER_FILTER.fullmatch(condition.strip()):
+            raise _bad_parameter("$filter", condition)
+        expanded = expand is not None or select is not None
+        with_power = [vm for vm in self._members(group) if vm.uniform and (not condition or _has_power(vm))]
         return Entries(
-            [vm for vm in self._members(group) if vm.uniform],
+            with_power,
             lambda vm: documents.uniform_instance(vm, self._created, self._view(vm) if expanded else None),
         )
 
@@ -195,6 +202,10 @@ def _interfaces(vms: Iterable[Vm]) -> Entries:
 
 def _same(one: str, other: str) -> bool:
     return one.lower() == other.lower()
+
+
+def _has_power(vm: Vm) -> bool:
+    return vm.spec.instance_view == "full"
 
 
 def _true(value: str | None) -> bool:
