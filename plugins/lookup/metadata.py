@@ -49,6 +49,8 @@ options:
 notes:
   - Access tokens are not read with it, but with P(azure_guest.imds.access_token#lookup).
   - Everything that is not known to be a value is a string, also numbers and booleans; that is how the service has them.
+  - The instance document holds the VM's user data and public keys. Where user data may be secret, ask for the elements
+    that are needed and not for the whole, or set C(no_log).
   - A lookup is evaluated each time that the variable it stands in is used. Use it in C(set_fact), or once in C(vars) of
     a task.
 seealso:

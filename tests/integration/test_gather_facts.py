@@ -83,6 +83,15 @@ def test_the_action_group_and_the_environment_of_a_play(ansible: Ansible, emulat
     assert run.of("Again").result["ansible_facts"]["ansible_azure"]["api_version"] == "2021-02-01"
 
 
+def test_proxies_of_the_environment_are_not_used(ansible: Ansible, emulator: Emulator) -> None:
+    nobody = "http://127.0.0.1:9"
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"), nobody)
+    run = ansible.play(SHOW, **{**GATHERING, "hosts": "web-0", "environment": proxies})
+    assert run.code == 0, run.output
+    assert run.facts("web-0")["name"] == "web-0"
+    assert len(emulator.control.requests("web-0")) == 1
+
+
 def test_a_service_that_fails_does_not_fail_the_play(ansible: Ansible, emulator: Emulator) -> None:
     emulator.control.add_fault(fault="portal", vms=["web-0"])
     run = ansible.play(SHOW, **{**GATHERING, "hosts": "web-0,web-1"})

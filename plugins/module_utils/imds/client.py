@@ -32,6 +32,20 @@ from .wire import ConnectError, Connection, ExchangeError, MalformedError, Respo
 DEFAULT_ENDPOINT = "http://169.254.169.254"
 USER_AGENT = f"azure_guest.imds/{VERSION}"
 
+# What to do about an answer, where the answer itself does not say.
+_GUARDED = (
+    "Something on this VM guards the service: a guest proxy agent, a local firewall, a container runtime. "
+    "Allow this user there, or run as one that is allowed."
+)
+_TOO_OFTEN = (
+    "This VM's processes together ask more than five times a second (for tokens: twenty). "
+    "Find out which asks so often, or allow more retries."
+)
+_STRANGER = (
+    "That is not the Instance Metadata Service: a proxy, a captive portal or another cloud? "
+    "See that no firewall rule sends this address elsewhere; proxies of the environment are not used."
+)
+
 
 class RetryPolicy(t.NamedTuple):
     """How long and how often to try; all figures in seconds but for the two counts.
@@ -159,10 +173,13 @@ class ImdsClient:
         """GET a path of the instance category with ``format=text``: a bare value, or a listing of names."""
         request = _Request("GET", path, (("format", "text"),), None, retry_absent)
         response, version = self._negotiate(request, api_version, None)
+        # A value may begin with "<"; a portal's page says what it is.
+        if "html" in response.headers.get("content-type", "").lower() or _is_html_page(response.body):
+            raise BadAnswerError(f"{self._where(request)} answered an HTML page. {_STRANGER}", status=200)
         try:
             return Answer(response.body.decode("utf-8"), version, response.headers)
         except UnicodeDecodeError as exc:
-            raise BadAnswerError(f"{self._where(request)} answered bytes that are not UTF-8 text") from exc
+            raise BadAnswerError(f"{self._where(request)} answered bytes that are not UTF-8 text", status=200) from exc
 
     def post_json(self, path: str, document: t.Any, *, api_version: str) -> None:
         """POST a JSON document. Tried again only while the service surely did not act on it.
@@ -278,10 +295,7 @@ class ImdsClient:
         if status in (400, 405):
             return BadRequestError(text, status=status, newest_versions=_newest_versions(response.body))
         if status in (401, 403):
-            hint = (
-                " Something on this VM guards the service: a guest proxy agent, a local firewall, a container runtime."
-            )
-            return BlockedError(text + "." + hint, status=status)
+            return BlockedError(f"{text}. {_GUARDED}", status=status)
         if status == 404 and b"invalid version" in response.body.lower():
             return BadRequestError(text, status=status)  # the wording of 2017 to 2019 (contract section 5.2)
         if status == 404:
@@ -289,12 +303,16 @@ class ImdsClient:
         if status == 410:
             return GoneError(text + ". The service is being updated.", status=status)
         if status == 429:
-            return ThrottledError(text + ". This VM's processes ask more than five times a second.", status=status)
+            return ThrottledError(f"{text}. {_TOO_OFTEN}", status=status)
         if 300 <= status < 400:
-            return BadAnswerError(text + ". The Instance Metadata Service never redirects.", status=status)
+            return BadAnswerError(
+                f"{text}. The service never redirects; this was not followed. {_STRANGER}", status=status
+            )
         if (status >= 500 or status == 408) and not _looks_like_html(response.body):
-            return ServiceError(text, status=status)
-        return BadAnswerError(text + ". That is not the Instance Metadata Service; a proxy?", status=status)
+            return ServiceError(
+                f"{text}. The service itself failed; if that lasts, Azure's support has to help.", status=status
+            )
+        return BadAnswerError(f"{text}. {_STRANGER}", status=status)
 
     def _decode(self, request: _Request, response: Response) -> t.Any:
         try:
@@ -302,8 +320,7 @@ class ImdsClient:
         except (ValueError, RecursionError) as exc:
             said = "" if request.sensitive else f": {_excerpt(response.body)}"
             page = "an HTML page" if _looks_like_html(response.body) else "something other than JSON"
-            hint = "Not the Instance Metadata Service: a proxy, a captive portal or another cloud?"
-            raise BadAnswerError(f"{self._where(request)} answered {page}{said}. {hint}", status=200) from exc
+            raise BadAnswerError(f"{self._where(request)} answered {page}{said}. {_STRANGER}", status=200) from exc
 
     def _final(self, error: ImdsError, tries: int, elapsed: float) -> ImdsError:
         """The same error, with how long was tried and, when nothing answered, what to check."""
@@ -376,6 +393,10 @@ def _blames_version(error: BadRequestError) -> bool:
 
 def _looks_like_html(body: bytes) -> bool:
     return body.lstrip()[:1] == b"<"
+
+
+def _is_html_page(body: bytes) -> bool:
+    return body.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _excerpt(body: bytes) -> str:

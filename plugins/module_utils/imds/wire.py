@@ -196,14 +196,13 @@ class Connection:
         parts = [self._buffer]
         self._buffer = b""
         total = len(parts[0])
-        while True:
+        while total <= MAX_BODY:
             data = self._receive(connection, deadline, answered=True)
             if not data:
                 return b"".join(parts)
             parts.append(data)
             total += len(data)
-            if total > MAX_BODY:
-                raise MalformedError(f"a body of more than {MAX_BODY} bytes")
+        raise MalformedError(f"a body of more than {MAX_BODY} bytes")
 
 
 def _body_size(text: str, base: int) -> int:
