@@ -27,7 +27,7 @@ FLEET = {
             "name": "vm",
             "zone": "1",
             "tags": {"role": "web", "environment": "production", "owner": "shop"},
-            "nics": [{"private_ips": ["10.0.0.4"], "public_ip": "203.0.113.10"}, {"private_ips": ["10.0.0.5"]}],
+            "nics": [{"private_ips": ["10.0.0.4"], "public_ip": "203.0.113.10"}],
             "public_keys": [{"path": "/home/azureuser/.ssh/authorized_keys", "key_data": "ssh-rsa " + "A" * 372}],
             "data_disks": [{"name": "data", "lun": 0, "size_gb": 64}],
         }
@@ -174,7 +174,13 @@ def modules(shop: Workshop, python: str, rounds: int) -> None:
     ping = shop.module("ping", "ansible.builtin.ping", python)
     headers = {"Metadata": "true"}
     uri = shop.module(
-        "uri: the same request", "ansible.builtin.uri", python, url=url, headers=headers, use_proxy=False, return_content=True
+        "uri: the same request",
+        "ansible.builtin.uri",
+        python,
+        url=url,
+        headers=headers,
+        use_proxy=False,
+        return_content=True,
     )
     facts = shop.module("instance_facts", "azure_guest.imds.instance_facts", python, endpoint=shop.endpoint)
     found = measure(rounds, [ping, uri, facts])
@@ -252,7 +258,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, running(FLEET) as emulator:
         shop = Workshop(Path(directory), emulator.endpoint("vm"))
         print(shop.ansible("ansible", "--version").splitlines()[0], f"on Python {sys.version.split()[0]}", end="; ")
-        version = subprocess.run([options.python, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        version = subprocess.run(
+            [options.python, "--version"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         print(f"{version} for modules; load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
         modules(shop, options.python, options.rounds)
         local_fact(shop, options.python, options.rounds)
