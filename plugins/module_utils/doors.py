@@ -47,11 +47,13 @@ def compile_once(path: str) -> None:
     then the import itself compiles again. Nothing happens where there is no archive.
 
     Args:
-        path: the package's ``__path__[0]``; a package without packages inside.
+        path: ``__path__[0]`` of a package from which something was imported already, without packages inside.
     """
     importer = sys.path_importer_cache.get(path)
     if isinstance(importer, zipimport.zipimporter):
-        importer.get_filename = lambda name: f"{path}/{name.rpartition('.')[2]}.py"  # type: ignore[method-assign]
+        importer.get_filename = (  # type: ignore[method-assign]
+            lambda fullname: f"{path}/{fullname.rpartition('.')[2]}.py"
+        )
 
 
 __all__ = ["compile_once", "connection_arguments", "failure"]
