@@ -111,8 +111,8 @@ def measure(rounds: int, commands: list[Command]) -> dict[str, Figures]:
 class Workshop:
     """A directory in which Ansible makes what is measured."""
 
-    def __init__(self, directory: Path, endpoint: str) -> None:
-        self.directory, self.endpoint = directory, endpoint
+    def __init__(self, directory: Path, endpoint: str, hosts: int = 1) -> None:
+        self.directory, self.endpoint, self.hosts = directory, endpoint, hosts
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "AZURE_"))}
         self.environment = {
             **kept,
@@ -123,7 +123,7 @@ class Workshop:
             "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
         }
         variables = f"ansible_connection=local\nansible_python_interpreter={sys.executable}\n"
-        hosts = "".join(f"host-{number}\n" for number in range(4))
+        hosts = "".join(f"host-{number}\n" for number in range(hosts))
         (directory / "hosts").write_text(f"{hosts}[all:vars]\n{variables}")
 
     def ansible(self, *words: str, **environment: str) -> str:
@@ -229,7 +229,7 @@ def gathering(shop: Workshop, rounds: int) -> None:
         shop.playbook("setup, instance_facts", first, "azure_guest.imds.instance_facts"),
     ]
     found = measure(rounds, plays)
-    table("ansible-playbook, gathering facts of four local hosts with", found)
+    table(f"ansible-playbook, gathering facts of {shop.hosts} local hosts with", found)
     alone, ping, facts = (found[play.name] for play in plays)
     for what in ("wall", "cpu"):
         added = facts.over(alone, what) / ping.over(alone, what)
@@ -262,11 +262,12 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=31, help="rounds of single modules (default 31)")
-    parser.add_argument("--plays", type=int, default=15, help="rounds of whole playbooks (default 15)")
+    parser.add_argument("--plays", type=int, default=7, help="rounds of whole playbooks (default 7)")
+    parser.add_argument("--hosts", type=int, default=12, help="hosts of a playbook (default 12)")
     parser.add_argument("--python", default=sys.executable, help="the targets' interpreter (default: this one)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, running(FLEET) as emulator:
-        shop = Workshop(Path(directory), emulator.endpoint("vm"))
+        shop = Workshop(Path(directory), emulator.endpoint("vm"), options.hosts)
         print(shop.ansible("ansible", "--version").splitlines()[0], f"on Python {sys.version.split()[0]}", end="; ")
         version = subprocess.run(
             [options.python, "--version"], capture_output=True, text=True, check=True
