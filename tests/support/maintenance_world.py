@@ -339,3 +339,12 @@ class World:
             and all(vm.service == m.IN_SERVICE and not vm.drained for vm in self.vms.values())
             and all(vm.drains == vm.resumes for vm in self.vms.values())
         )
+
+
+def approve_and_start(world: World, event_id: str, *, outage: float = 60.0) -> None:
+    """Azure starts an approved event, and it is over after a while."""
+    assert world.events[event_id].approved_by
+    world.start(event_id)
+    world.run(outage)
+    world.end(event_id)
+    world.run(60)
