@@ -10,7 +10,7 @@ short_description: Anything that the Azure Instance Metadata Service knows about
 version_added: 0.1.0
 description:
   - A lookup runs on the controller. This one tells about the B(controller's own VM), whatever host a play is at. For
-    facts about managed hosts use M(azure_guest.imds.instance_facts#module).
+    facts about managed hosts use M(azure_guest.imds.instance_facts).
   - Reads any path of any category of the service.
 author:
   - azure_guest.imds contributors (@azure-guest)

@@ -582,7 +582,7 @@ ansible_facts:
               type: int
               returned: when asked for
             events:
-              description: The events, as M(azure_guest.imds.scheduled_events_info#module) has them.
+              description: The events, as M(azure_guest.imds.scheduled_events_info) has them.
               type: list
               elements: dict
               returned: when asked for

@@ -10,6 +10,7 @@ and virtual (scale 0), which only moves when it is told to.
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ class Clock:
     ) -> None:
         if mode not in ("real", "virtual"):
             raise InputError("clock", f"{mode!r} is neither real nor virtual")
-        if not scale > 0:
+        if math.isnan(scale) or scale <= 0:
             raise InputError("time_scale", f"{scale:g} is not greater than 0; for a clock that stands use virtual")
         self.mode = mode
         self.scale = scale if mode == "real" else 0.0

@@ -136,7 +136,7 @@ class ControlApi:
             if method == request.method:
                 return handler, match.groupdict()
         if fitting:
-            methods = ", ".join(method for method, _, _ in fitting)
+            methods = ", ".join(method for method, _match, _handler in fitting)
             text = f"{request.path} takes {methods}, not {request.method}"
             return json_answer({"error": text}, 405, Allow=methods)
         return json_answer({"error": f"no {request.path} on the control side"}, 404)
