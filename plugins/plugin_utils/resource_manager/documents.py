@@ -120,7 +120,7 @@ def read_status(item: Json, *, keep_raw: bool = False) -> Status | None:
 def _read_view(identity: str, view: Json, *, raw: Json | None = None) -> Status:
     power, problem = None, None
     for state in objects(view.get("statuses")):
-        kind, _, value = (text(state.get("code")) or "").partition("/")
+        kind, _slash, value = (text(state.get("code")) or "").partition("/")
         if kind.lower() == "powerstate":
             power = value.lower() or None
         elif kind.lower() == "provisioningstate" and value.lower().startswith("failed"):
