@@ -5,8 +5,9 @@ takes for a fleet by our plugin, and for a plugin that hands over the same varia
 with groups, with 50 ms for each request, from a warm cache, from Resource Graph, from facts, for ten times the fleet.
 Beside them what it takes to fetch the same lists and no more.
 
-Peers are measured when ``--peer-python`` names an environment that has azure.azcollection and its requirements; they
-speak to a shim before the same emulator, which adds the undocumented ``/batch`` call that azure_rm needs.
+Peers are measured when ``--peer-collections`` names a directory with azure.azcollection; ``--program`` then has to be
+of an environment with its requirements, so that all run on the same ansible-core. They speak to ``peer_azure.py``,
+which has the same fleet and adds what azure_rm needs beyond the documents.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +39,28 @@ PAGE = 100
 SECRET = "bench-secret"
 CLIENT = "00000000-0000-0000-0000-00000000c11e"
 LATENCY = 0.05
+PEERS: dict[str, dict[str, Any]] = {
+    "azure_rm": {
+        "include_vmss_resource_groups": ["*"],
+        "plain_host_names": True,
+        "keyed_groups": [
+            {"key": "location", "prefix": "azure_location"},
+            {"key": "availability_zone", "prefix": "azure_zone"},
+            {"key": "tags", "prefix": "azure_tag"},
+            {"key": "vmss.name | default('')", "prefix": "azure_scale_set"},
+        ],
+    },
+    "azure_kql": {
+        # Any query will do: the other side knows what this one asks for.
+        "graph_query": "Resources | where type =~ 'microsoft.compute/virtualmachines'",
+        "hostnames": ["default"],
+        "compose": {"ansible_host": "(publicIps + privateIps) | first"},
+        "keyed_groups": [
+            {"key": "location", "prefix": "azure_location"},
+            {"key": "tags", "prefix": "azure_tag"},
+        ],
+    },
+}
 
 
 class Figures(NamedTuple):
@@ -109,6 +133,27 @@ def emulated(folder: Path, vms: int, latency: float, network: str) -> Iterator[d
             emulator.wait()
 
 
+@contextlib.contextmanager
+def peer_azure(addresses: dict[str, Any], latency: float) -> Iterator[dict[str, Any]]:
+    """The Azure that peers speak to, with the fleet of an emulator; gives its addresses."""
+    command = [sys.executable, str(Path(__file__).parent / "peer_azure.py"), addresses["resource_manager"]]
+    command += [next(iter(addresses["vms"].values())), str(latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def count_of_peer(case: Case, azure: dict[str, Any]) -> str:
+    """How many requests a peer's run makes, and how many more inside of batches."""
+    urllib.request.urlopen(azure["proxy"] + "/count").close()
+    run(case)
+    with urllib.request.urlopen(azure["proxy"] + "/count") as answer:
+        found = json.load(answer)
+    return f"{case.name}: {found['requests']} requests, and {found['inside']} inside of batches"
+
+
 def run(case: Case) -> Figures:
     """Run a command once; its output goes nowhere, what it says on the way is shown when it fails."""
     with tempfile.TemporaryFile() as said:
@@ -154,6 +199,26 @@ class Workshop:
         given = {"plugin": "hand_over", "data": str(data), "with_groups": with_groups}
         file.write_text(json.dumps(given), encoding="utf-8")
         return self._case(name, file, floor)
+
+    def peer(self, kind: str, name: str, azure: dict[str, Any], floor: str | None, collections: str) -> Case:
+        """Somebody else's plugin, with the groups that ours makes as far as it knows what they need."""
+        slug = "".join(c if c.isalnum() else "-" for c in name)
+        file = self._folder / f"{slug}.{kind}.yml"
+        file.write_text(json.dumps({"plugin": f"azure.azcollection.{kind}", **PEERS[kind]}), encoding="utf-8")
+        environment = {
+            **self._environment,
+            "ANSIBLE_COLLECTIONS_PATH": collections,
+            "ANSIBLE_INVENTORY_ENABLED": f"azure.azcollection.{kind}",
+            "HTTPS_PROXY": azure["proxy"],
+            "NO_PROXY": "",
+            "REQUESTS_CA_BUNDLE": azure["ca_file"],
+            "AZURE_SUBSCRIPTION_ID": azure["subscription"],
+            "AZURE_TENANT": "11111111-1111-1111-1111-111111111111",
+            "AZURE_CLIENT_ID": CLIENT,
+            "AZURE_SECRET": SECRET,
+            "HOME": str(self._folder),
+        }
+        return Case(name, [self._program, "-i", str(file), "--list"], environment, floor)
 
     def nothing(self) -> Case:
         """``ansible-inventory`` with an inventory of no hosts."""
@@ -255,7 +320,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=10_000, help="0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--program", default=str(Path(sys.executable).parent / "ansible-inventory"))
-    parser.add_argument("--peer-python", help="a Python that has azure.azcollection and its requirements")
+    parser.add_argument("--peer-collections", help="a directory with ansible_collections/azure/azcollection")
     options = parser.parse_args()
     os.environ.pop("PYTHONPATH", None)
     version = subprocess.run([options.program, "--version"], capture_output=True, text=True, check=True)
@@ -291,6 +356,9 @@ def small(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace
         workshop.ours("azure_fleet, Resource Graph, 50 ms", far, grouped, source="resource_graph"),
         workshop.ours("azure_fleet, facts", near, grouped, **remember_facts(data, folder)),
     ]
+    if options.peer_collections:
+        peers = peer_cases(workshop, folder, stack, near, options.peer_collections)
+        cases += peers
     asked = count_requests(first, near)
     lists = sum(asked.values()) - asked["identity"] - asked["subscriptions"]
     sys.stdout.write(
@@ -301,6 +369,26 @@ def small(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace
     sys.stdout.write(f"Resource Graph: {sum(graph.values()) - graph['identity'] - graph['subscriptions']} requests\n")
     sys.stdout.write(f"fetch floor: {fetch_floor(near)} at 0 ms, {fetch_floor(far)} at 50 ms\n")
     report(cases, measure(cases, options.rounds))
+
+
+def peer_cases(
+    workshop: Workshop, folder: Path, stack: contextlib.ExitStack, near: dict[str, Any], collections: str
+) -> list[Case]:
+    """The plugins of others, each at both distances, and the floor of its own variables and groups."""
+    close = stack.enter_context(peer_azure(near, 0.0))
+    distant = stack.enter_context(peer_azure(near, LATENCY))
+    cases = []
+    for kind in PEERS:
+        floor, data = f"hand-over floor of {kind}", folder / f"{kind}.json"
+        first = workshop.peer(kind, f"{kind}, 0 ms", close, floor, collections)
+        hosts = workshop.what(first, data)
+        sys.stdout.write(f"{count_of_peer(first, close)}; {hosts} hosts\n")
+        cases += [
+            workshop.handed_over(floor, data, None, with_groups=True),
+            first,
+            workshop.peer(kind, f"{kind}, 50 ms", distant, floor, collections),
+        ]
+    return cases
 
 
 def large(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
