@@ -47,6 +47,8 @@ class Resources:
             *(item for path in lists if path.endswith("/virtualmachines") for item in lists[path] if "sku" in item),
         ]
         for machine in machines:
+            system = machine["properties"]["storageProfile"]["osDisk"]["osType"].lower()
+            machine["properties"]["osProfile"][f"{system}Configuration"] = {}  # the emulator's models leave it out
             view = machine["properties"].pop("instanceView", None) or views.get(machine["id"].lower(), {})
             self.one[f"{machine['id'].lower()}/instanceview"] = json.dumps(view)
             views[machine["id"].lower()] = view
