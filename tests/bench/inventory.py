@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -118,11 +119,22 @@ def fleet(vms: int, latency: float) -> dict[str, Any]:
     }
 
 
+def scattered(vms: int, subscriptions: int, latency: float) -> dict[str, Any]:
+    """As many machines without sets, over so many subscriptions."""
+    whole = fleet(vms, latency)
+    alone = {"name": "", "public_ip": True, "tags": {"role": "web"}}
+    machines = [
+        {**alone, "name": f"vm{n:05d}", "subscription_id": f"00000000-0000-0000-0000-{n % subscriptions:012d}"}
+        for n in range(vms)
+    ]
+    return {**whole, "availability_sets": [], "scale_sets": [], "vms": machines, "name": f"scattered-{vms}"}
+
+
 @contextlib.contextmanager
-def emulated(folder: Path, vms: int, latency: float, network: str) -> Iterator[dict[str, Any]]:
+def emulated(folder: Path, content: dict[str, Any], network: str) -> Iterator[dict[str, Any]]:
     """A running emulator of such a fleet, in a process of its own; gives its addresses."""
-    file = folder / f"fleet-{vms}-{latency}.json"
-    file.write_text(json.dumps(fleet(vms, latency)), encoding="utf-8")
+    file = folder / f"fleet-{network.replace('/', '-')}.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
     command = [sys.executable, "-m", "azure_emulator", "serve", "--fleet", str(file), "--port", "0"]
     with subprocess.Popen([*command, "--control-port", "0", "--network", network], stdout=subprocess.PIPE) as emulator:
         assert emulator.stdout is not None
@@ -154,19 +166,43 @@ def count_of_peer(case: Case, azure: dict[str, Any]) -> str:
     return f"{case.name}: {found['requests']} requests, and {found['inside']} inside of batches"
 
 
-def run(case: Case) -> Figures:
-    """Run a command once; its output goes nowhere, what it says on the way is shown when it fails."""
+# A process's largest size begins with that of the process that started it, so a small one starts them all.
+STARTER = """
+import json, os, subprocess, sys, tempfile, time
+for line in sys.stdin:
+    case = json.loads(line)
     with tempfile.TemporaryFile() as said:
         begin = time.perf_counter()
-        environment = {**os.environ, **case.environment}
-        process = subprocess.Popen(case.command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(case["command"], env=case["environment"], stdout=subprocess.DEVNULL, stderr=said)
         _pid, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{case.name}: exit status {process.returncode}\n{said.read().decode()[-3000:]}")
-    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        said.seek(0)
+        figures = [wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]
+        found = {"code": process.returncode, "said": said.read().decode()[-3000:], "figures": figures}
+    print(json.dumps(found), flush=True)
+"""
+
+
+@functools.cache
+def starter() -> subprocess.Popen[str]:
+    """The process that starts what is measured; it ends with this one."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def run(case: Case) -> Figures:
+    """Run a command once; its output goes nowhere, what it says on the way is shown when it fails."""
+    process = starter()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps({"command": case.command, "environment": {**os.environ, **case.environment}}) + "\n")
+    process.stdin.flush()
+    found = json.loads(process.stdout.readline())
+    if found["code"]:
+        raise SystemExit(f"{case.name}: exit status {found['code']}\n{found['said']}")
+    return Figures(*found["figures"])
 
 
 class Workshop:
@@ -318,6 +354,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vms", type=int, default=1000)
     parser.add_argument("--large", type=int, default=10_000, help="0 for none")
+    parser.add_argument("--subscriptions", type=int, default=100, help="0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--program", default=str(Path(sys.executable).parent / "ansible-inventory"))
     parser.add_argument("--peer-collections", help="a directory with ansible_collections/azure/azcollection")
@@ -330,13 +367,15 @@ def main() -> None:
         small(folder, stack, options)
         if options.large:
             large(folder, stack, options)
+        if options.subscriptions:
+            many_subscriptions(folder, stack, options)
 
 
 def small(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """A thousand machines, in every way."""
     workshop = Workshop(folder, options.program)
-    near = stack.enter_context(emulated(folder, options.vms, 0.0, "127.82.0.0/16"))
-    far = stack.enter_context(emulated(folder, options.vms, LATENCY, "127.83.0.0/16"))
+    near = stack.enter_context(emulated(folder, fleet(options.vms, 0.0), "127.82.0.0/16"))
+    far = stack.enter_context(emulated(folder, fleet(options.vms, LATENCY), "127.83.0.0/16"))
     cache = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(folder / "cache")}
     floor, grouped = "hand-over floor, variables", "hand-over floor, variables and groups"
     data = folder / "small.json"
@@ -394,18 +433,39 @@ def peer_cases(
 def large(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """Ten times as many, beside a thousand again."""
     workshop = Workshop(folder, options.program)
-    near = stack.enter_context(emulated(folder, options.vms, 0.0, "127.84.0.0/16"))
-    far = stack.enter_context(emulated(folder, options.large, 0.0, "127.85.0.0/16"))
+    near = stack.enter_context(emulated(folder, fleet(options.vms, 0.0), "127.84.0.0/16"))
+    far = stack.enter_context(emulated(folder, fleet(options.large, 0.0), "127.85.0.0/16"))
     data = folder / "large.json"
     many = workshop.ours(f"azure_fleet, {options.large}", far, f"azure_fleet, {options.vms}")
     workshop.what(many, data)
     floor = f"hand-over floor, {options.large}"
+    sys.stdout.write(f"fetch floor for {options.large}: {fetch_floor(far)}\n")
     cases = [
         workshop.ours(f"azure_fleet, {options.vms}", near, None),
         many,
         workshop.handed_over(floor, data, None, with_groups=True),
         many._replace(name=f"azure_fleet, {options.large}, again", floor=floor),
     ]
+    report(cases, measure(cases, max(1, options.rounds // 2)))
+
+
+def many_subscriptions(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
+    """The same number of machines in many subscriptions, at 50 ms: what Resource Graph is for."""
+    workshop = Workshop(folder, options.program)
+    many = stack.enter_context(
+        emulated(folder, scattered(options.vms, options.subscriptions, LATENCY), "127.86.0.0/16")
+    )
+    where = f"{options.subscriptions} subscriptions"
+    first = workshop.ours(f"Resource Manager, {where}", many, None)
+    everything_but_status = ["scale_sets", "interfaces", "public_addresses"]
+    graph = {"source": "resource_graph"}
+    cases = [
+        first,
+        workshop.ours(f"Resource Graph, {where}", many, first.name, **graph),
+        workshop.ours(f"Resource Graph, {where}, no status", many, first.name, **graph, details=everything_but_status),
+    ]
+    for case in cases:
+        sys.stdout.write(f"{case.name}: {sum(count_requests(case, many).values())} requests\n")
     report(cases, measure(cases, max(1, options.rounds // 2)))
 
 
