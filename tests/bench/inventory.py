@@ -6,7 +6,7 @@ with groups, with 50 ms for each request, from a warm cache, from Resource Graph
 Beside them what it takes to fetch the same lists and no more.
 
 Peers are measured when ``--peer-collections`` names a directory with azure.azcollection; ``--program`` then has to be
-of an environment with its requirements, so that all run on the same ansible-core. They speak to ``peer_azure.py``,
+of an environment with its requirements, so that all run on the same ansible-core. They speak to ``peers/azure.py``,
 which has the same fleet and adds what azure_rm needs beyond the documents.
 """
 
@@ -148,7 +148,7 @@ def emulated(folder: Path, content: dict[str, Any], network: str) -> Iterator[di
 @contextlib.contextmanager
 def peer_azure(addresses: dict[str, Any], latency: float) -> Iterator[dict[str, Any]]:
     """The Azure that peers speak to, with the fleet of an emulator; gives its addresses."""
-    command = [sys.executable, str(Path(__file__).parent / "peer_azure.py"), addresses["resource_manager"]]
+    command = [sys.executable, str(Path(__file__).parent / "peers" / "azure.py"), addresses["resource_manager"]]
     command += [next(iter(addresses["vms"].values())), str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None

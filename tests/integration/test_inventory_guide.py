@@ -286,8 +286,8 @@ def test_azure_rm_itself_gives_the_same(emulator: Emulator, tmp_path: Path) -> N
     collections = os.environ.get("AZCOLLECTION")
     if not collections:
         pytest.skip("AZCOLLECTION does not say where azure.azcollection is")
-    bench = Path(__file__).parents[1] / "bench"
-    command = [sys.executable, str(bench / "peer_azure.py"), emulator.resource_manager, emulator.endpoint("control")]
+    program = Path(__file__).parents[1] / "bench" / "peers" / "azure.py"
+    command = [sys.executable, str(program), emulator.resource_manager, emulator.endpoint("control")]
     (tmp_path / "before.azure_rm.yml").write_text(guides.blocks(GUIDE, "yaml")["before.azure_rm.yml"])
     with subprocess.Popen([*command, "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None

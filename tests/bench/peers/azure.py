@@ -1,4 +1,4 @@
-"""An Azure for inventory plugins of others: ``python tests/bench/peer_azure.py RESOURCE_MANAGER SERVICE LATENCY``.
+"""An Azure for inventory plugins of others: ``python tests/bench/peers/azure.py RESOURCE_MANAGER SERVICE LATENCY``.
 
 They speak to the public cloud's names and to nothing else, and one of them needs ``/batch``, which no document
 describes; so this stands in for a proxy (``HTTPS_PROXY``), plays those names with a certificate of its own
@@ -24,11 +24,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import fetch_floor
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import fetch_floor
 
 HOSTS = ("management.azure.com", "login.microsoftonline.com")
 PAGE = 100
