@@ -110,6 +110,17 @@ def test_configurations_work(emulator: Emulator, tmp_path: Path, caption: str) -
         assert all(v["ansible_host"] == v["azure_private_ipv4"][0] for v in hosts.values())
 
 
+def test_nothing_but_ansible_core_is_needed(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "azure_fleet.yml").write_text(yaml.safe_dump(connected(emulator, {"plugin": inventories.PLUGIN})))
+    done = inventories.command(
+        tmp_path, "ansible-inventory", "-i", "azure_fleet.yml", "--list", PYTHONPROFILEIMPORTTIME="1"
+    )
+    imported = set(re.findall(r"import time: .*\| +([\w.]+)", done.said))
+    assert "ansible_collections.azure_guest.imds.plugins.inventory.azure_fleet" in imported or len(imported) > 100
+    assert done.code == 0
+    assert not {name.partition(".")[0] for name in imported} & {"azure", "msal", "msrest", "requests", "pandas"}
+
+
 def test_facts_as_the_guide_gathers_them(emulator: Emulator, tmp_path: Path) -> None:
     hosts = {
         vm.name: {
