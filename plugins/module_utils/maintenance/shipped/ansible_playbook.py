@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import typing as t
 
+from .. import config
 from . import settings as s
 from .basis import Context, HookFailed, TryLater
 
@@ -26,7 +27,7 @@ PLAYBOOKS: s.Schema = {
 
 
 def _playbooks(value: t.Any) -> dict[str, t.Any]:
-    return s.config.check(PLAYBOOKS, value, "")
+    return config.check(PLAYBOOKS, value, "")
 
 
 def _variables(value: t.Any) -> dict[str, t.Any]:
@@ -42,7 +43,7 @@ SETTINGS: s.Schema = {
     "inventory": s.Field(
         "localhost,",
         s.matching(r"[^-\s][^\n]*", "an inventory"),
-        "Inventory: a file, a directory, or names with commas."
+        "Inventory: a file, a directory, or names with commas.",
     ),
     "extra_vars": s.Field({}, _variables, "Further variables for the playbooks."),
     "command": s.Field("ansible-playbook", s.matching(r"[A-Za-z0-9_./-]+", "a command"), "The command, or its path."),
@@ -57,6 +58,11 @@ def verify(settings: dict[str, t.Any]) -> None:
     """There is something to run."""
     if not any(settings["playbooks"].values()):
         raise ValueError("playbooks: at least one expected")
+
+
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 20 + settings["time_limit"])
 
 
 def as_yaml(value: t.Any) -> str:

@@ -66,9 +66,7 @@ def read_event(environment: t.Mapping[str, str], text: bytes) -> Event:
         not_before = float(value("NOT_BEFORE"))
     except ValueError:
         not_before = None
-    return Event(
-        value("VM_NAME"), value("EVENT_ID"), value("EVENT_TYPE"), not_before, value("TOPIC"), document
-    )
+    return Event(value("VM_NAME"), value("EVENT_ID"), value("EVENT_TYPE"), not_before, value("TOPIC"), document)
 
 
 class Memory:

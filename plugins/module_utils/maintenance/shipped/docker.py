@@ -26,7 +26,7 @@ SETTINGS: s.Schema = {
         s.optional(s.integer(0)),
         "Seconds before a container is killed, in place of the container's own (usually 10).",
     ),
-    "time_limit": s.Field(240, s.seconds(1, 86400), "Seconds for one command of Docker's."),
+    "time_limit": s.Field(240, s.seconds(1, 86400), "Seconds for stopping or starting all of them."),
     "command": s.Field(
         "docker", s.matching(r"[A-Za-z0-9_./-]+", "a command"), "The command: docker, podman, or a path."
     ),
@@ -54,8 +54,13 @@ def verify(settings: dict[str, t.Any]) -> None:
         raise ValueError("containers, labels: name at least one container or label")
 
 
-def _docker(context: Context, *words: str, what: str) -> Ran:
-    ran = context.run([context.settings["command"], *words], limit=context.settings["time_limit"])
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 30 + settings["time_limit"])
+
+
+def _docker(context: Context, *words: str, what: str, limit: float = 30) -> Ran:
+    ran = context.run([context.settings["command"], *words], limit=limit)
     if ran.status != 0:
         raise HookFailed(f"{what}: {ran.reason}")
     return ran
@@ -92,11 +97,13 @@ def drain(context: Context) -> None:
     if context.settings["stop_timeout"] is not None:
         stop += ["-t", str(context.settings["stop_timeout"])]
     running = [container for container in _chosen(context) if container.state in _RUNNING]
+    until = context.mono() + context.settings["time_limit"]
     for container in running:
         if [container.id, container.name] not in ours:
             ours.append([container.id, container.name])
             context.memory.save(done)
-        _docker(context, *stop, container.id, what=f"container {container.name} was not stopped")
+        left = max(1.0, until - context.mono())
+        _docker(context, *stop, container.id, what=f"container {container.name} was not stopped", limit=left)
     context.say(f"{len(running)} containers stopped, {len(ours)} to be started again")
 
 
@@ -114,14 +121,16 @@ def resume(context: Context) -> None:
     if not ours:
         return
     states = {container.id: container.state for container in _list(context)}
-    failed = []
+    failed: list[str] = []
+    until = context.mono() + context.settings["time_limit"]
     for entry in list(reversed(ours)):
         identity, name = entry
         if identity not in states:
             context.say(f"container {name} was removed in the meantime")
         elif states[identity] not in _RUNNING:
             try:
-                _docker(context, "start", identity, what=f"container {name} was not started")
+                left = max(1.0, until - context.mono())
+                _docker(context, "start", identity, what=f"container {name} was not started", limit=left)
             except HookFailed as exc:
                 failed.append(str(exc))
                 continue

@@ -57,6 +57,11 @@ def verify(settings: dict[str, t.Any]) -> None:
         raise ValueError("sockets: at least one expected")
 
 
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 30 + settings["time_limit"])
+
+
 class Balancer:
     """The runtime API of one HAProxy process."""
 

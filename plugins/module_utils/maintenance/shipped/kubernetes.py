@@ -15,18 +15,14 @@ from .basis import Context, HookFailed, Ran, TryLater
 _NODE = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _ARGUMENT = s.matching(r"[^-\s]\S*", "a value without blanks, not beginning with a hyphen,")
 SETTINGS: s.Schema = {
-    "node": s.Field(
-        None, s.optional(s.matching(_NODE, "a node")), "This VM's node; else the VM's name in lower case."
-    ),
+    "node": s.Field(None, s.optional(s.matching(_NODE, "a node")), "This VM's node; else the VM's name in lower case."),
     "kubeconfig": s.Field(
         None, s.optional(s.path), "How kubectl reaches the cluster; a hook has no KUBECONFIG of its own."
     ),
     "context": s.Field(None, s.optional(_ARGUMENT), "Context in it; the current one by default."),
-    "delete_emptydir_data": s.Field(False, s.boolean, "Evict pods also when their emptyDir volumes are lost with them."),
+    "delete_emptydir_data": s.Field(False, s.boolean, "Evict pods also when emptyDir volumes are lost with them."),
     "force": s.Field(False, s.boolean, "Evict pods also when no controller makes new ones."),
-    "grace_period": s.Field(
-        None, s.optional(s.integer(0)), "Seconds that pods have to end, in place of their own."
-    ),
+    "grace_period": s.Field(None, s.optional(s.integer(0)), "Seconds that pods have to end, in place of their own."),
     "pod_selector": s.Field(None, s.optional(_ARGUMENT), "Evict only pods with these labels."),
     "time_limit": s.Field(240, s.seconds(5, 86400), "Seconds for the drain of the node."),
     "command": s.Field("kubectl", s.matching(r"[A-Za-z0-9_./-]+", "a command"), "The command, or its path."),
@@ -39,6 +35,11 @@ OWNER = "azure-maintenance"
 
 def verify(_settings: dict[str, t.Any]) -> None:
     """Nothing hangs together."""
+
+
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 90 + settings["time_limit"])
 
 
 def _kubectl(context: Context, *words: str, limit: float = 30) -> Ran:

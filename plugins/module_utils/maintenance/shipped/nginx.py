@@ -23,12 +23,12 @@ SETTINGS: s.Schema = {
     "notice_time": s.Field(
         15,
         s.seconds(0, 3600),
-        "Seconds that load balancers need to notice: their interval by the probes that must fail."
+        "Seconds that load balancers need to notice: their interval by the probes that must fail.",
     ),
     "status_url": s.Field(
         None,
         _ANY_URL,
-        "Page of nginx' stub_status, to wait until nobody is connected; without it nobody is waited for."
+        "Page of nginx' stub_status, to wait until nobody is connected; without it nobody is waited for.",
     ),
     "count": s.Field(
         CONNECTIONS,
@@ -57,6 +57,11 @@ def verify(settings: dict[str, t.Any]) -> None:
                 f"flag_file: {place} is empty after a reboot, so that load balancers would come back before the "
                 "health hooks were asked; choose another directory"
             )
+
+
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 30 + settings["notice_time"] + settings["time_limit"])
 
 
 def _mark(token: str) -> bytes:

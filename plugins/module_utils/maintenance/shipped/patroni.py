@@ -37,9 +37,7 @@ SETTINGS: s.Schema = {
     ),
     "time_limit": s.Field(60, s.seconds(1, 3600), "Seconds for the switchover."),
     "unreachable": s.Field(
-        s.FAIL,
-        s.choice(s.FAIL, s.IGNORE),
-        "When Patroni does not answer: fail, or take it that no leader runs here."
+        s.FAIL, s.choice(s.FAIL, s.IGNORE), "When Patroni does not answer: fail, or take it that no leader runs here."
     ),
 }
 REQUIRED = ()
@@ -54,6 +52,11 @@ def verify(settings: dict[str, t.Any]) -> None:
         raise ValueError("user and password_file: one needs the other")
     if settings["tags_file"] is not None and not settings["tags_file"].endswith((".yml", ".yaml")):
         raise ValueError("tags_file: a name that ends in .yml expected, for Patroni reads no others")
+
+
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 60 + settings["time_limit"])
 
 
 class Api:

@@ -17,6 +17,17 @@ from .names import NAMES, PHASES
 if t.TYPE_CHECKING:
     from ..config import Config
 
+# Where each stands among the drain hooks: first nobody comes any more, then what serves is stopped.
+ORDERS: t.Mapping[str, int] = {
+    "kubernetes": 10,
+    "haproxy": 20,
+    "nginx": 30,
+    "patroni": 40,
+    "docker": 50,
+    "systemd_units": 60,
+    "ansible_playbook": 70,
+    "webhook": 90,
+}
 # Exit statuses: EX_TEMPFAIL and EX_CONFIG of sysexits.h.
 OK, FAILURE, LATER, BAD_SETTINGS = 0, 1, 75, 78
 
@@ -27,12 +38,15 @@ class HookSet(t.NamedTuple):
     Attributes:
         schema: its settings. required: those without which it does not work.
         phases: what is done, by phase. verify: what cannot be seen in one setting alone; raises ValueError.
+        longest: seconds that a hook may take with its settings. nested: settings inside of settings.
     """
 
     schema: s.Schema
     required: tuple[str, ...]
     phases: t.Mapping[str, t.Callable[[Context], None]]
     verify: t.Callable[[dict[str, t.Any]], None]
+    longest: t.Callable[[t.Mapping[str, t.Any]], float]
+    nested: t.Mapping[str, s.Schema]
 
 
 def find(name: str) -> HookSet:
@@ -42,7 +56,14 @@ def find(name: str) -> HookSet:
 
     modules = (ansible_playbook, docker, haproxy, kubernetes, nginx, patroni, systemd_units, webhook)
     module: t.Any = dict(zip(NAMES, modules))[name]
-    return HookSet(module.SETTINGS, module.REQUIRED, module.PHASES, module.verify)
+    return HookSet(
+        module.SETTINGS,
+        module.REQUIRED,
+        module.PHASES,
+        module.verify,
+        module.longest,
+        getattr(module, "NESTED", {}),
+    )
 
 
 def check(name: str, value: t.Any, *, where: str) -> dict[str, t.Any]:
@@ -94,4 +115,4 @@ def command(config: Config, options: argparse.Namespace) -> int:
     return OK
 
 
-__all__ = ["NAMES", "PHASES", "HookSet", "check", "command", "find", "memory_path", "settings_path"]
+__all__ = ["NAMES", "ORDERS", "PHASES", "HookSet", "check", "command", "find", "memory_path", "settings_path"]

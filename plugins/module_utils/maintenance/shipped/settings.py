@@ -12,8 +12,8 @@ import stat
 import typing as t
 
 from .. import config
+from ..config import Field, Schema
 
-Field, Schema = config.Field, config.Schema
 # The checks of the configuration itself, so that both say the same about the same mistake.
 string, path, optional, seconds = config._string, config._path, config._optional, config._seconds
 integer, choice, boolean = config._integer, config._choice, config._boolean

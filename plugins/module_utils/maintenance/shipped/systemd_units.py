@@ -24,6 +24,11 @@ def verify(_settings: dict[str, t.Any]) -> None:
     """Nothing hangs together."""
 
 
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 30 + settings["time_limit"] * len(settings["units"]))
+
+
 def _state(context: Context, unit: str) -> tuple[str, str]:
     """LoadState and ActiveState of a unit. Raises HookFailed when it is not there."""
     argv = ["systemctl", "show", "--property=LoadState,ActiveState", "--", unit]

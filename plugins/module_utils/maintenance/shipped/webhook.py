@@ -29,7 +29,7 @@ TARGET: s.Schema = {
     "url_file": s.Field(
         None,
         _FILE,
-        "File with the URL, readable by its owner only: for URLs that are secrets, as those of Slack and Teams."
+        "File with the URL, readable by its owner only: for URLs that are secrets, as those of Slack and Teams.",
     ),
     "token_file": s.Field(None, _FILE, "File with a token, sent as Authorization: Bearer."),
     "secret_file": s.Field(None, _FILE, "File with a key, by which the body is signed (HMAC-SHA256)."),
@@ -38,9 +38,7 @@ TARGET: s.Schema = {
     ),
     "topics": s.Field([], _WORDS, "Send only when an event came into one of these states; always when empty."),
     "types": s.Field([], _WORDS, "Send only for events of these types, in any case; for all when empty."),
-    "ca_file": s.Field(
-        None, _FILE, "Certificates that the other side's must be signed by; the system's by default."
-    ),
+    "ca_file": s.Field(None, _FILE, "Certificates that the other side's must be signed by; the system's by default."),
     "proxy": s.Field(None, s.optional(s.url), "Proxy to go through; none by default, whatever the environment says."),
     "allow_http": s.Field(False, s.boolean, "Send without TLS to another host than this one."),
     "attempts": s.Field(3, s.integer(1), "How often to try, when the other side is busy or cannot be reached."),
@@ -66,6 +64,11 @@ NESTED = {"targets": TARGET}
 
 def verify(_settings: dict[str, t.Any]) -> None:
     """Each target was looked at by itself."""
+
+
+def longest(settings: t.Mapping[str, t.Any]) -> float:
+    """Seconds that one run may take at most."""
+    return t.cast("float", 5 + sum(one["attempts"] * (one["timeout"] + LONGEST_PAUSE) for one in settings["targets"]))
 
 
 def _refuse_open(url: str, *, allowed: bool) -> None:
