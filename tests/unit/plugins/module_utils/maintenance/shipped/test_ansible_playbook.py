@@ -37,7 +37,8 @@ def make(root: Path, *tasks: dict[str, Any], phase: str = "drain", **settings: A
     play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": list(tasks)}
     path = root / "play.yml"
     path.write_text(yaml.safe_dump([play]))
-    return HookHost(root / "host", "ansible_playbook", {"command": COMMAND, "playbooks": {phase: str(path)}, **settings})
+    given = {"command": COMMAND, "playbooks": {phase: str(path)}, **settings}
+    return HookHost(root / "host", "ansible_playbook", given)
 
 
 def test_the_event_is_a_variable_and_never_a_template(tmp_path: Path) -> None:

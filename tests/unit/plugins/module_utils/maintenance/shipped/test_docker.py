@@ -1,4 +1,4 @@
-"""Containers: only what ran is stopped, and only what was stopped is started again. docker is a program with a memory."""
+"""Containers: only what ran is stopped, and only that is started again. docker is a program with a memory."""
 
 from __future__ import annotations
 
