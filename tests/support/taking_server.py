@@ -85,9 +85,7 @@ class TakingServer:
         self._server = Server(("127.0.0.1", 0), Handler)
         if tls is not None:
             # The handshake belongs to the connection's own thread.
-            self._server.socket = tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         self.port: int = self._server.server_address[1]
         self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"

@@ -113,7 +113,7 @@ class Memory:
             files.replace_file(self._path, data, mode=0o600)
         except OSError as exc:
             raise HookFailed(
-                f"{self._path} cannot be written, so nothing was done that it would have to undo: {exc.strerror}"
+                f"{self._path} cannot be written ({exc.strerror}); nothing is done that could not be undone later"
             ) from exc
 
 

@@ -15,7 +15,9 @@ from .basis import Context, HookFailed, Ran, TryLater
 _NODE = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _ARGUMENT = s.matching(r"[^-\s]\S*", "a value without blanks, not beginning with a hyphen,")
 SETTINGS: s.Schema = {
-    "node": s.Field(None, s.optional(s.matching(_NODE, "a node's name")), "This VM's node; else the VM's name in lower case."),
+    "node": s.Field(
+        None, s.optional(s.matching(_NODE, "a node's name")), "This VM's node; else its name in lower case."
+    ),
     "kubeconfig": s.Field(
         None, s.optional(s.path), "How kubectl reaches the cluster; a hook has no KUBECONFIG of its own."
     ),

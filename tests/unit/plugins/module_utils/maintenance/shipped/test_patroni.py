@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,13 +251,12 @@ class Members:
         etcd_program = find_program("etcd", package="etcd-server")
         self.program = find_program("patroni", package="patroni python3-etcd")
         directories = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        self.bin = find_file(str(directories[-1] if directories else "/usr/lib/postgresql"), package="postgresql").parent
+        newest = directories[-1] if directories else Path("/usr/lib/postgresql/*/bin/initdb")
+        self.bin = find_file(str(newest), package="postgresql").parent
         if os.geteuid() != 0:
             pytest.skip("PostgreSQL's servers are run as the user postgres, which takes root")
         etcd, peer, *self.ports = free_ports(6)
         self.rest = self.ports[:2]
-        for directory in [root, *list(root.parents)[:3]]:
-            directory.chmod(directory.stat().st_mode | 0o711)
         shutil.chown(root, USER, USER)
         url = f"http://127.0.0.1:{etcd}"
         arguments = [f"--data-dir={root}/etcd", f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
@@ -297,11 +297,12 @@ class Members:
 @pytest.mark.timeout(400)
 def test_with_patroni(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
-        (tmp_path / "cluster").mkdir()
-        cluster = Members(tmp_path / "cluster", stack)
+        # Another user's servers cannot enter pytest's directories.
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="patroni-")))
+        cluster = Members(root, stack)
         port = cluster.rest[0]
         assert members(port)["a"][0] == "leader"
-        tags = tmp_path / "cluster/a/conf.d/99-drained.yml"
+        tags = root / "a/conf.d/99-drained.yml"
         given = {"url": f"http://127.0.0.1:{port}", "tags_file": str(tags), "time_limit": 60}
         host = HookHost(tmp_path / "host", "patroni", given)
         host.expect("health")
