@@ -135,8 +135,8 @@ def test_a_set_with_something_to_undo_keeps_its_resume_hook(host: Host) -> None:
         ([{**UNITS, "timeout": 0}], "timeout of systemd_units is 0; seconds from 1 to 86400 expected"),
         (
             [{"name": "haproxy", "settings": {"serverz": []}}],
-            "settings of haproxy: servers: required, and not there\n"
-            "settings of haproxy: serverz: unknown key; did you mean 'servers'?",
+            """settings of haproxy: servers: required, and not there
+settings of haproxy: serverz: unknown key; did you mean 'servers'?""",
         ),
     ],
 )

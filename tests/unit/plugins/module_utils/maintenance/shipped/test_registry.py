@@ -152,7 +152,7 @@ class TestMemory:
     def test_what_cannot_be_remembered_is_not_done(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         memory = Memory(str(tmp_path / "file/x.json"), print)
-        with pytest.raises(HookFailed, match="cannot be written .*; nothing is done that could not be undone"):
+        with pytest.raises(HookFailed, match=r"cannot be written .*; nothing is done that could not be undone"):
             memory.save({"units": ["a"]})
 
 
