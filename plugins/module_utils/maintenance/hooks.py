@@ -253,7 +253,7 @@ class Runner:
         job = self._job
         if job is None:
             return None
-        if job.handle is None:  # no hooks at all, or none left
+        if job.handle is None:  # no hooks at all
             self._job = None
             return m.OK, _count(len(job.hooks))
         status = self._launcher.poll(job.handle)
@@ -292,12 +292,13 @@ class Runner:
         output = self._launcher.output(handle).strip()
         for line in output.splitlines()[-20:]:
             self._say(f"{name}: {line}")
-        if status == 0 and not self._timed_out:
+        if status == 0 and not self._timed_out and job.current + 1 < len(job.hooks):
             self._job = job._replace(current=job.current + 1, handle=None)
-            if job.current + 1 < len(job.hooks):
-                self._launch()
+            self._launch()
             return None
         self._job = None
+        if status == 0 and not self._timed_out:
+            return m.OK, _count(len(job.hooks))
         last = f": {output.splitlines()[-1][:200]}" if output else ""
         if self._timed_out:
             limit = self._limits.of(job.phase, job.hooks[job.current])
