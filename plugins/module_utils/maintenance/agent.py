@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import typing as t
 
 from ..imds.errors import ImdsError, ThrottledError, UncertainError
@@ -25,6 +26,8 @@ from .orders import OperatorFile
 MAX_ROUNDS, ROUNDS_PER_EVENT = 50, 10
 LONGEST_BACKOFF = 30.0
 FLEET_REFRESH = 3600.0
+# All processes of a VM share five requests a second (contract section 1.4); this one never makes more than two.
+REQUESTS, PER_SECONDS = 2, 1.0
 
 
 class EventsSource(t.Protocol):
@@ -32,15 +35,12 @@ class EventsSource(t.Protocol):
 
     def read(self) -> EventsDocument:
         """The current document."""
-        ...
 
     def request_start(self, event_id: str) -> None:
         """Approve an event."""
-        ...
 
     def close(self) -> None:
         """End its connection."""
-        ...
 
 
 class Identity(t.NamedTuple):
@@ -89,6 +89,8 @@ class Agent:
         self.counters = Counters()
         self.orders = Operator()
         self._next_read = float("-inf")
+        self._asked: collections.deque[float] = collections.deque(maxlen=REQUESTS)
+        self._dirty = False
         self._identified = False
         self._registered = float("-inf")
 
@@ -115,14 +117,16 @@ class Agent:
         now = self._now()
         self._reap(now)
         self.parts.notices.poll()
-        if not self._identified:
-            self._identify(now)
-        fresh = self._read(now) if now.mono >= self._next_read else None
+        fresh = None
+        if now.mono >= self._next_read and self._may_ask(now.mono) <= 0:
+            fresh = self._look(now)
         self._load_fleet()
-        self._act(fresh)
+        wait = self._act(fresh)
+        self._flush(now.wall)
         busy = self.parts.runner.job is not None or self.parts.notices.busy
-        until_read = max(0.0, self._next_read - self.parts.clock.mono())
-        return min(until_read, self.parts.runner.pause) if busy else until_read
+        mono = self.parts.clock.mono()
+        until_read = max(0.0, self._next_read - mono, self._may_ask(mono))
+        return min(until_read, wait, self.parts.runner.pause if busy else until_read)
 
     def reconfigure(self, parts: Parts) -> None:
         """Go on with other parts, also in the middle of an event: rules are applied anew to events that are known."""
@@ -160,7 +164,8 @@ class Agent:
     def _remember_job(self, job: m.Job) -> None:
         """Journal which hook is about to run, so that the next start finds it."""
         self.state = self.state._replace(host=self.state.host._replace(job=job))
-        self._save(self._now().wall)
+        self._dirty = True
+        self._flush(self._now().wall)
 
     def _briefing(self, key: str, why: str) -> tuple[dict[str, str], dict[str, t.Any]]:
         record = self.state.events.get(key)
@@ -170,6 +175,22 @@ class Agent:
 
     def _now(self) -> Moment:
         return Moment(self.parts.clock.wall(), self.parts.clock.mono())
+
+    def _may_ask(self, mono: float) -> float:
+        """Seconds until another request may be made; none or less: now."""
+        if len(self._asked) < REQUESTS:
+            return 0.0
+        return self._asked[0] + PER_SECONDS - mono
+
+    def _look(self, now: Moment) -> EventsDocument | None:
+        """Ask who this VM is until that is known, and then for the events."""
+        if not self._identified:
+            self._asked.append(now.mono)
+            self._identify(now)
+            if not self._identified:
+                return None
+        self._asked.append(now.mono)
+        return self._read(now)
 
     def _identify(self, now: Moment) -> None:
         try:
@@ -182,6 +203,7 @@ class Agent:
         if self.state.vm_name not in (None, name):
             self._say("warning", f"this VM is {name} now; the journal is of {self.state.vm_name}")
         self.state = self.state._replace(vm_name=name)
+        self._dirty = True
         self._member = identity.member
 
     def _read(self, now: Moment) -> EventsDocument | None:
@@ -260,26 +282,28 @@ class Agent:
         took = now.wall - job.started
         self.counters.add("hook_runs_total", phase=job.phase, outcome=outcome)
         self.counters.set("hook_last_duration_seconds", max(0.0, took), phase=job.phase)
-        self._record(
-            "hooks", job.key, f"{job.phase}: {outcome} after {took:.1f} s: {detail}", now.wall, outcome=outcome
-        )
-        self._save(now.wall)
+        self._dirty = True
+        why = f"{job.phase}: {outcome} after {took:.1f} s: {detail}"
+        self._record("hooks", job.key, why, now.wall, outcome=outcome)
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
-    def _act(self, fresh: EventsDocument | None) -> None:
+    def _act(self, fresh: EventsDocument | None) -> float:
+        """Take steps until there are none. Returns the seconds after which to ask again, beside the next read."""
         for _round in range(MAX_ROUNDS + ROUNDS_PER_EVENT * len(self.document.events if self.document else ())):
             now = self._now()
             self.orders = self.parts.operator.read(now.wall)
             decision = decide(Inputs(now, fresh, self.state, self.timers, self.config, self.fleet, self.orders))
             self._explain(decision.reasons)
             if not decision.steps:
-                return
+                return float("inf")
             for step in decision.steps:
+                if isinstance(step, m.Approve) and self._may_ask(now.mono) > 0:
+                    return self._may_ask(now.mono)
                 if self._take(step):
                     break  # what it changed may change what comes next: ask again
-            self._save(self._now().wall)
         self._say("error", "no end of steps in one cycle; this is a bug, please report it with history.jsonl")
+        return self.config.poll_interval
 
     def _explain(self, reasons: t.Mapping[str, str]) -> None:
         for key, reason in reasons.items():
@@ -290,16 +314,18 @@ class Agent:
     def _take(self, step: m.Step) -> bool:
         """Journal a step, take it, journal what came of it. Returns whether to ask again before the next.
 
-        Steps that only remember something are journaled together, by the caller.
+        What is begun (hooks, an approval) is on disk before it begins. All else is written together, before the next
+        thing is begun and at the end of a cycle: to have lost it would be as if it had not happened yet.
         """
         now = self._now()
         self.state = m.apply(self.state, step, now.wall)
+        self._dirty = True
         self._note(step, now)
         handler = _WORLD.get(type(step))
         if handler is None:
             return False
         if isinstance(step, (m.Run, m.Approve)):
-            self._save(now.wall)  # what is begun must be known before it begins
+            self._flush(now.wall)
         handler(self, step)
         return not isinstance(step, (m.Report, m.Withdraw)) or self.fleet is None
 
@@ -375,6 +401,7 @@ class Agent:
 
     def _approve(self, step: m.Approve) -> None:
         record = self.state.events[step.key]
+        self._asked.append(self.parts.clock.mono())
         try:
             self.parts.events.request_start(record.event.event_id)
         except ImdsError as exc:
@@ -408,10 +435,15 @@ class Agent:
         except OSError as exc:
             self._journal_failed(exc)
 
-    def _save(self, wall: float) -> None:
+    def _flush(self, wall: float) -> None:
+        """Put the state on disk if it changed."""
+        if not self._dirty:
+            return
+        self._dirty = False
         try:
             self.parts.journal.save(self.state, now=wall)
         except OSError as exc:
+            self._dirty = True
             self._journal_failed(exc)
         else:
             if self.journal_error is not None:

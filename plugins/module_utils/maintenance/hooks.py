@@ -71,31 +71,24 @@ class Launcher(t.Protocol):
 
     def reserve(self) -> str:
         """A handle for the next start, so that it can be remembered before anything runs."""
-        ...
 
     def knows(self, handle: str) -> bool:
         """Whether something runs under a handle, or it is known how it ended."""
-        ...
 
     def start(self, handle: str, call: Call) -> None:
         """Start it. Raises HookError."""
-        ...
 
     def poll(self, handle: str) -> int | None:
         """Its exit status (negative: a signal), None while it runs, 75 when nobody knows any more."""
-        ...
 
     def kill(self, handle: str, *, hard: bool) -> None:
         """End it and all that it started: politely, or at once."""
-        ...
 
     def abandon(self, handle: str) -> None:
         """End it at once and forget it."""
-        ...
 
     def output(self, handle: str) -> str:
         """The end of what it printed."""
-        ...
 
 
 class ProcessLauncher:
@@ -341,7 +334,7 @@ class Runner:
         job = self._job
         if job is None:
             return None
-        if job.handle is None:  # no hooks at all, or none left
+        if job.handle is None:  # no hooks at all
             self._job = None
             return m.OK, _count(len(job.hooks))
         status = self._launcher.poll(job.handle)
@@ -394,12 +387,13 @@ class Runner:
         if not self._launcher.outside:
             for line in output.splitlines()[-20:]:
                 self._say(f"{name}: {line}")
-        if well:
+        if well and job.current + 1 < len(job.hooks):
             self._job = job._replace(current=job.current + 1, handle=None)
-            if job.current + 1 < len(job.hooks):
-                self._launch()
+            self._launch()
             return None
         self._job = None
+        if well:
+            return m.OK, _count(len(job.hooks))
         last = f": {output.splitlines()[-1][:200]}" if output else ""
         if self._timed_out:
             limit = self._limits.of(job.phase, job.hooks[job.current])

@@ -55,8 +55,9 @@ class Host:
             self.agent.start()
         self.agent._next_read = 0.0
         while True:
+            self.agent._asked.clear()  # as if a second had passed
             self.agent.cycle()
-            if self.agent.parts.runner.job is None:
+            if self.agent.parts.runner.job is None and len(self.agent._asked) == 0:
                 break
             time.sleep(0.002)  # a real process is being waited for
         publisher = Publisher(config, lambda *_: None)

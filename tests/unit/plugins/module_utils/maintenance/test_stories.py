@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from maintenance_world import START, World
+from maintenance_world import World, approve_and_start
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance import model as m
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.decide import Operator
-from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.windows import Hold, Span
+from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.windows import Hold
 
 ONE = ("vm-0",)
-
-
-def approve_and_start(world: World, event_id: str, *, outage: float = 60.0) -> None:
-    assert world.events[event_id].approved_by
-    world.start(event_id)
-    world.run(outage)
-    world.end(event_id)
-    world.run(60)
 
 
 def test_a_reboot_is_drained_for_approved_sat_out_and_resumed() -> None:
@@ -319,67 +311,6 @@ def test_two_events_need_one_drain_and_one_resume() -> None:
     assert world.quiet()
 
 
-def test_an_event_days_ahead_waits_for_its_lead_time() -> None:
-    world = World(ONE)
-    event = world.schedule("Redeploy", "vm-0", notice=7 * 86400)
-    world.run(100)
-    assert world.states(event) == {"vm-0": m.WAITING_LEAD}
-    world.run(7 * 86400 - 3600 - 90, tick=60)
-    world.run(10)
-    assert world.states(event) == {"vm-0": m.APPROVED}
-
-
-def test_a_changed_not_before_is_followed() -> None:
-    world = World(ONE)
-    event = world.schedule("Redeploy", "vm-0", notice=7 * 86400)
-    world.run(10)
-    world.events[event].not_before = world.clock.now + 900
-    world.run(10)
-    assert world.states(event) == {"vm-0": m.APPROVED}
-
-
-def test_a_closed_window_delays_the_approval_but_never_the_drain() -> None:
-    # START is a Friday at 08:00 UTC.
-    world = World(ONE, windows=[{"days": "sun", "start": "02:00", "end": "04:00"}])
-    event = world.schedule("Reboot", "vm-0", notice=900)
-    world.run(500)
-    assert world.states(event) == {"vm-0": m.WAITING_WINDOW}
-    world.run(100)
-    assert world.vms["vm-0"].drained
-    world.run(270)
-    assert world.approvals == []
-    assert world.states(event) == {"vm-0": m.DRAINED}
-
-
-def test_an_open_window_invites_events_that_are_far_off() -> None:
-    world = World(ONE, windows=[{"days": "daily"}])
-    event = world.schedule("Reboot", "vm-0", notice=7 * 86400)
-    world.run(10)
-    assert world.states(event) == {"vm-0": m.APPROVED}
-
-
-def test_hold_force_and_opened_windows() -> None:
-    world = World(ONE, freezes=[{"from": "2020-01-01", "until": "2040-01-01", "reason": "for ever"}])
-    vm = world.vms["vm-0"]
-    event = world.schedule("Reboot", "vm-0", notice=3000)
-    world.run(10)
-    assert "calendar freeze: for ever" in vm.agent.reasons[event.lower()]
-    vm.orders.orders = Operator(windows=(Span(START, START + 9999, "now please"),), hold=Hold(None, "no", "ops"))
-    world.run(10)
-    assert "on hold by ops" in vm.agent.reasons[event.lower()]
-    vm.orders.orders = Operator(windows=(Span(START, START + 9999, "now please"),))
-    world.run(10)
-    assert world.approvals == [("vm-0", event)]
-
-
-def test_force_opens_whatever_is_closed() -> None:
-    world = World(ONE, windows=[{"days": "sun", "start": "02:00", "end": "04:00"}])
-    event = world.schedule("Reboot", "vm-0", notice=7 * 86400)
-    world.vms["vm-0"].orders.orders = Operator(hold=Hold(None, "no", "ops"), force=frozenset({event.lower()}))
-    world.run(10)
-    assert world.approvals == [("vm-0", event)]
-
-
 def test_alone_without_a_store_an_event_of_two_is_left_to_not_before() -> None:
     world = World(ONE, fleet={})
     event = world.schedule("Reboot", "vm-0", "stranger")
@@ -401,83 +332,6 @@ def test_a_vm_without_a_handler_can_be_assumed_ready() -> None:
     world.schedule("Reboot", "stranger", "vm-0")
     world.run(60)
     assert world.approvals
-
-
-@pytest.mark.parametrize("at", range(1, 14))
-def test_a_crash_at_any_second_ends_the_same_way(at: int) -> None:
-    world = World()
-    event = world.schedule("Reboot", "vm-0")
-    for second in range(1, 90):
-        if second == 8 and event in world.events:
-            world.start(event)
-        if second == 11 and event in world.events:
-            world.end(event)
-        if second == at:
-            world.vms["vm-0"].crash()
-        world.run(1)
-    assert world.quiet()
-    assert world.vms["vm-0"].drains == 1
-
-
-def test_a_lost_answer_to_an_approval_is_looked_up_and_repeated() -> None:
-    world = World(ONE)
-    world.vms["vm-0"].lose_answers = True
-    event = world.schedule("Reboot", "vm-0")
-    world.run(10)
-    assert world.vms["vm-0"].agent.state.events[event.lower()].approving
-    world.vms["vm-0"].lose_answers = False
-    world.run(20)
-    assert world.states(event) == {"vm-0": m.APPROVED}
-
-
-def test_a_silent_service_is_lived_through() -> None:
-    world = World(ONE)
-    event = world.schedule("Reboot", "vm-0")
-    world.run(5)
-    world.vms["vm-0"].silent = True
-    world.start(event)
-    world.run(100)
-    assert world.states(event) == {"vm-0": m.APPROVED}, "silence says nothing about an event"
-    world.vms["vm-0"].silent = False
-    world.end(event)
-    world.run(60)
-    assert world.quiet()
-    assert sum("cannot be read" in line for line in world.vms["vm-0"].log) == 1, "said once, not every second"
-
-
-def test_a_store_that_is_down_keeps_singles_waiting_until_the_latest_start() -> None:
-    world = World()
-    world.run(2)
-    world.store.down = True
-    event = world.schedule("Reboot", "vm-0")
-    world.run(500)
-    assert world.states(event) == {"vm-0": m.WAITING_SLOT}
-    world.run(100)
-    assert world.vms["vm-0"].drained
-    world.store.down = False
-    world.run(5)
-    assert "vm-0" in world.store.load()[0].holders, "it is out, and the fleet learns of it"
-
-
-def test_a_full_disk_does_not_stop_a_drain() -> None:
-    world = World(ONE)
-    world.vms["vm-0"].journal.full = True
-    world.schedule("Preempt", "vm-0", notice=30)
-    world.run(5)
-    assert world.vms["vm-0"].drained
-    assert any("journal cannot be written" in line for line in world.vms["vm-0"].log)
-
-
-def test_a_step_of_the_wall_clock_does_not_disturb_waiting() -> None:
-    world = World(ONE)
-    world.vms["vm-0"].outcomes[m.DRAIN] = m.FAILED
-    world.schedule("Reboot", "vm-0", notice=90000)
-    world.vms["vm-0"].orders.orders = Operator(force=frozenset("*"))
-    world.run(5)
-    world.clock.step = -3600.0
-    attempts = world.vms["vm-0"].agent.state.host.attempts
-    world.run(40)
-    assert world.vms["vm-0"].agent.state.host.attempts > attempts
 
 
 def test_an_event_that_comes_back_is_dealt_with_again() -> None:
