@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ from azure_emulator.client import ControlClient
 HOST = "web-0"
 UNIT = "azure-maintenance.service"
 PATIENCE = 120.0
+GUIDE = Path(__file__).parents[3] / "docs/docsite/rst/maintenance_hosts.rst"
+BEGIN, END = ".. stories begins", ".. stories ends"
 
 
 class StoryError(AssertionError):
@@ -230,10 +233,25 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*head, *lines]) + "\n"
 
 
+def without_times(text: str) -> list[str]:
+    """A table's lines but for those of seconds, which differ each time."""
+    return [line.rstrip() for line in text.strip().splitlines() if not re.search(r"- [0-9.]+ s$", line)]
+
+
+def guide_agrees(rows: list[Row], *, update: bool) -> bool:
+    """Whether the guide tells what was seen; or make it so."""
+    head, begin, rest = GUIDE.read_text(encoding="utf-8").partition(BEGIN)
+    told, end, tail = rest.partition(END)
+    if update:
+        GUIDE.write_text(f"{head}{begin}\n\n{table(rows)}\n{end}{tail}", encoding="utf-8")
+        return True
+    return without_times(told) == without_times(table(rows))
+
+
 def main() -> int:
     """Play them all. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", type=Path, help="write what was seen there")
+    parser.add_argument("--update-guide", action="store_true", help="write what was seen into the guide")
     options = parser.parse_args()
     host = Host()
     # A watchdog that tests need not wait for.
@@ -255,8 +273,9 @@ def main() -> int:
                 host.azure.cancel(event["event_id"])
             continue
         print(f"{time.monotonic() - began:5.1f} s  {' | '.join(rows[-1][:3])}", flush=True)  # noqa: T201
-    if options.table:
-        options.table.write_text(table(rows), encoding="utf-8")
+    if not failed and not guide_agrees(rows, update=options.update_guide):
+        sys.stderr.write(f"{GUIDE} tells something else; play this with --update-guide\n")
+        failed += 1
     return 1 if failed else 0
 
 
