@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shipped_hooks import EVENT, HookHost
+from guide_tables import code_blocks
+from shipped_hooks import EVENT, ROOT, HookHost
 from system_programs import find_program, wait_for
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.shipped import nginx, registry
@@ -194,6 +195,8 @@ def test_settings(given: dict[str, Any], said: str) -> None:
 
 # --- nginx itself -------------------------------------------------------------------------------------------------
 
+# The locations are the guide's.
+GUIDE = ROOT / "docs/docsite/rst/maintenance_hooks.rst"
 CONFIG = """
 daemon off; pid {root}/pid; error_log stderr;
 events {{ worker_connections 64; }}
@@ -203,11 +206,7 @@ http {{
     uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;
     server {{
         listen 127.0.0.1:{port};
-        location = /health {{
-            if (-f {root}/drained) {{ return 503; }}
-            return 200 "ok";
-        }}
-        location = /status {{ stub_status; allow 127.0.0.1; deny all; }}
+        {site}
         location = / {{ return 200 "here"; }}
     }}
 }}
@@ -238,7 +237,8 @@ def test_with_nginx(tmp_path: Path) -> None:
     root = tmp_path / "nginx"
     root.mkdir()
     user = "user root;" if os.geteuid() == 0 else ""
-    (root / "nginx.conf").write_text(user + CONFIG.format(root=root, port=port))
+    text = code_blocks(GUIDE, "nginx")[0].replace(nginx.SETTINGS["flag_file"].default, str(root / "drained"))
+    (root / "nginx.conf").write_text(user + CONFIG.format(root=root, port=port, site=text))
     with subprocess.Popen([program, "-p", str(root), "-c", str(root / "nginx.conf"), "-e", "stderr"]) as process:
         try:
             wait_for(lambda: answers(port), "nginx answers")
