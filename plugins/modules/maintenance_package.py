@@ -41,9 +41,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-seealso:
-  - plugin: azure_guest.imds.maintenance_handler
-    plugin_type: role
 """
 
 EXAMPLES = r"""
