@@ -124,9 +124,9 @@ def test_connections_that_stay(tmp_path: Path, page: Page) -> None:
     page.active = 3
     desk = Desk(tmp_path, notice_time=0, status_url=page.url, time_limit=60)
     assert desk.run("drain") == 60
-    assert desk.said == ["2 connections are left after 60 s; going on"]
+    assert desk.said == ["2 connections left after 60 s; going on"]
     desk = Desk(tmp_path, notice_time=0, status_url=page.url, time_limit=60, on_timeout="fail")
-    with pytest.raises(TryLater, match="2 connections are left after 60 s"):
+    with pytest.raises(TryLater, match="2 connections left after 60 s"):
         desk.run("drain")
 
 
@@ -248,7 +248,7 @@ def test_with_nginx(tmp_path: Path) -> None:
             assert get(port, "/health") == 200
             with socket.create_connection(("127.0.0.1", port)) as client:
                 host.configure({**given, "status_url": f"{site}/status", "time_limit": 0.2, "on_timeout": "fail"})
-                host.expect("drain", 75, "1 connections are left")
+                host.expect("drain", 75, "1 connection left")
                 timer = threading.Timer(1.0, client.close)
                 timer.start()
                 host.configure({**given, "status_url": f"{site}/status"})
