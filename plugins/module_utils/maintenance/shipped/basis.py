@@ -221,4 +221,15 @@ def say_line(text: str) -> None:
     sys.stdout.flush()
 
 
-__all__ = ["Context", "Event", "HookFailed", "Memory", "Ran", "TryLater", "counted", "read_event", "read_secret", "say_line"]
+__all__ = [
+    "Context",
+    "Event",
+    "HookFailed",
+    "Memory",
+    "Ran",
+    "TryLater",
+    "counted",
+    "read_event",
+    "read_secret",
+    "say_line",
+]
