@@ -90,6 +90,7 @@ def test_it_installs_into_a_directory_and_leaves_none_behind(tmp_path: Path) -> 
     [
         ({"emulator_network": "10.0.0.0/24"}, "10.0.0.0/24 can be reached from other machines"),
         ({"emulator_directory": "somewhere"}, "must be an absolute path"),
+        ({"emulator_clock": "virtual", "emulator_time_scale": 60}, "A virtual clock stands until it is put forward"),
         ({"emulator_python": "/nowhere/python"}, "/nowhere/python is not there"),
         ({"emulator_fleet": {"vms": [{"nme": "a"}]}}, "vms[0].nme: unknown key; did you mean name?"),
     ],
