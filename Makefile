@@ -11,15 +11,17 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := $(CURDIR)/$(VENV)/bin
 TREE := .cache/collections/ansible_collections/azure_guest
 STAMP := $(VENV)/.complete
+# One of the files there is a part of another's measurement.
+BENCHES := $(filter-out tests/bench/fetch_floor.py,$(sort $(wildcard tests/bench/*.py)))
 # ansible-core's own commands start other commands of the virtual environment by name.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv demo test unit integration system lint types format clean
+.PHONY: help venv demo test unit integration system cores bench lint types format clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-$(STAMP): requirements-dev.txt roles/emulator/files/requirements.txt Makefile
+$(STAMP): requirements-dev.txt requirements-test.txt roles/emulator/files/requirements.txt Makefile
 	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 with venv and ensurepip found; install one (Debian: apt install python3-venv) or run make PYTHON=/path/to/python3" >&2; exit 1; }
 	"$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
@@ -44,6 +46,12 @@ integration: venv ## real runs of ansible and ansible-playbook against the emula
 
 system: venv ## whole fleets, on the virtual clock
 	"$(BIN)/python" -m pytest tests/system
+
+cores: venv ## the integration tests on each supported ansible-core, in virtual environments of their own
+	"$(BIN)/python" tests/cores.py $(CORES)
+
+bench: venv ## every benchmark, one after the other; they print figures and never fail on time
+	@for file in $(BENCHES); do echo; echo "== $$file"; "$(BIN)/python" "$$file" || exit 1; done
 
 lint: venv ## style
 	"$(BIN)/ruff" check .

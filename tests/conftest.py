@@ -1,4 +1,8 @@
-"""What every test runs under: the network guard, and an environment without the user's own settings."""
+"""What every test runs under: the network guard, and an environment without the user's own settings.
+
+Hypothesis searches the same way each time, so that a run says something about the change and not about luck;
+``HYPOTHESIS_PROFILE=searching`` looks elsewhere in every run.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING
 import network_guard
 import pytest
 from ansible.plugins.loader import init_plugin_loader
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +30,13 @@ for name in [n for n in os.environ if n.startswith("AZURE_IMDS_") or n.lower().e
 # Before anything of the collection is imported: from here on Ansible's own finder does it, as in real runs, and its
 # loaders find the plugins by name.
 init_plugin_loader([str(COLLECTIONS)])
+
+
+# No deadlines and no opinion on slow inputs: the machine may be busy with other things.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("steady", derandomize=True, database=None, **_PATIENT)  # type: ignore[arg-type]
+settings.register_profile("searching", **_PATIENT)  # type: ignore[arg-type]
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ short_description: Anything that the Azure Instance Metadata Service knows about
 version_added: 0.1.0
 description:
   - A lookup runs on the controller. This one tells about the B(controller's own VM), whatever host a play is at. For
-    facts about managed hosts use M(azure_guest.imds.instance_facts#module).
+    facts about managed hosts use M(azure_guest.imds.instance_facts).
   - Reads any path of any category of the service.
 author:
   - azure_guest.imds contributors (@azure-guest)
@@ -49,6 +49,8 @@ options:
 notes:
   - Access tokens are not read with it, but with P(azure_guest.imds.access_token#lookup).
   - Everything that is not known to be a value is a string, also numbers and booleans; that is how the service has them.
+  - The instance document holds the VM's user data and public keys. Where user data may be secret, ask for the elements
+    that are needed and not for the whole, or set C(no_log).
   - A lookup is evaluated each time that the variable it stands in is used. Use it in C(set_fact), or once in C(vars) of
     a task.
 seealso:

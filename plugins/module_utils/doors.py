@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
+import zipimport
 
 if t.TYPE_CHECKING:
     from .imds.errors import ImdsError
@@ -38,4 +40,20 @@ def failure(error: ImdsError) -> dict[str, t.Any]:
     }
 
 
-__all__ = ["connection_arguments", "failure"]
+def compile_once(path: str) -> None:
+    """Spare the modules in a directory of an archive, which is how Ansible sends a module, half of their compilation.
+
+    The import system asks a zipimporter for a module's file name, and CPython's compiles the whole module to tell it;
+    then the import itself compiles again. Nothing happens where there is no archive.
+
+    Args:
+        path: ``__path__[0]`` of a package from which something was imported already, without packages inside.
+    """
+    importer = sys.path_importer_cache.get(path)
+    if isinstance(importer, zipimport.zipimporter):
+        importer.get_filename = (  # type: ignore[method-assign]
+            lambda fullname: f"{path}/{fullname.rpartition('.')[2]}.py"
+        )
+
+
+__all__ = ["compile_once", "connection_arguments", "failure"]

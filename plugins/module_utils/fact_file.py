@@ -22,8 +22,9 @@ sys.exit(main(json.loads(__loader__.get_data(sys.path[0] + "/config.json").decod
 """
 # What the fact needs of the library, and no more.
 MODULES = (
-    *("__init__", "api_versions", "client", "connection", "detection", "documents", "environments", "errors", "facts"),
-    *("gathering", "instance", "leases", "local_fact", "routes", "settings", "system", "version", "wire"),
+    *("__init__", "api_versions", "bodies", "client", "connection", "detection", "documents", "elsewhere"),
+    *("environments", "errors", "facts", "failures", "gathering", "instance", "leases", "local_fact", "routes"),
+    *("settings", "system", "version", "wire"),
 )
 _DATE = (1980, 1, 1, 0, 0, 0)
 

@@ -582,7 +582,7 @@ ansible_facts:
               type: int
               returned: when asked for
             events:
-              description: The events, as M(azure_guest.imds.scheduled_events_info#module) has them.
+              description: The events, as M(azure_guest.imds.scheduled_events_info) has them.
               type: list
               elements: dict
               returned: when asked for
@@ -663,7 +663,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-from ..module_utils.doors import connection_arguments, failure
+from ..module_utils import imds
+from ..module_utils.doors import compile_once, connection_arguments, failure
 from ..module_utils.imds.facts import PARTS, Gathered, Wish, gather
 
 
@@ -719,6 +720,7 @@ def main() -> None:
         public_keys=module.params["public_keys"],
         user_data=module.params["user_data"],
     )
+    compile_once(imds.__path__[0])
     try:
         gathered = gather(wish)
     except ValueError as exc:

@@ -12,8 +12,9 @@ version_added: 0.1.0
 description:
   - Puts an executable fact on a host, so that C(ansible_local.azure) is there whenever facts are gathered, with no
     configuration at all.
-  - It has what M(azure_guest.imds.instance_facts#module) returns by default. On a host that is no Azure VM it says so,
+  - It has what M(azure_guest.imds.instance_facts) returns by default. On a host that is no Azure VM it says so,
     without sending a packet.
+  - The role P(azure_guest.imds.local_facts#role) installs it with the same options, and gathers it.
   - The fact is one file that holds all it needs. It runs as whoever gathers facts, and changes nothing.
 author:
   - azure_guest.imds contributors (@azure-guest)
@@ -35,7 +36,7 @@ options:
   directory:
     description:
       - Directory of local facts. It is made if it is not there.
-      - If it is another than the default, C(fact_path) of M(ansible.builtin.setup#module) has to name it.
+      - If it is another than the default, C(fact_path) of M(ansible.builtin.setup) has to name it.
     type: path
     default: /etc/ansible/facts.d
   python:
@@ -71,8 +72,6 @@ options:
     default: 5
 seealso:
   - module: azure_guest.imds.instance_facts
-  - plugin: azure_guest.imds.local_facts
-    plugin_type: role
 """
 
 EXAMPLES = r"""
@@ -112,7 +111,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import imds
 from ..module_utils.fact_file import MODULES, FactFile, parse, wanted
-from ..module_utils.imds import local_fact  # noqa: F401 - the module brings along what it imports
+from ..module_utils.imds import local_fact  # brings along what it imports
 from ..module_utils.imds.settings import Settings
 
 NAME = "azure.fact"
@@ -193,7 +192,7 @@ def main() -> None:
             "enabled": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
             "endpoint": {"type": "str", "default": "auto"},
             "api_version": {"type": "str", "default": "auto"},
-            "timeout": {"type": "float", "default": 10},
+            "timeout": {"type": "float", "default": local_fact.TIMEOUT},
             "retries": {"type": "int", "default": 5},
         },
         supports_check_mode=True,

@@ -115,7 +115,7 @@ events:
       type: str
       returned: always
     event:
-      description: The event as M(azure_guest.imds.scheduled_events_info#module) has it; null if it is gone.
+      description: The event as M(azure_guest.imds.scheduled_events_info) has it; null if it is gone.
       type: dict
       returned: always
 vm_name:

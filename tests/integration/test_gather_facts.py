@@ -83,21 +83,30 @@ def test_the_action_group_and_the_environment_of_a_play(ansible: Ansible, emulat
     assert run.of("Again").result["ansible_facts"]["ansible_azure"]["api_version"] == "2021-02-01"
 
 
+def test_proxies_of_the_environment_are_not_used(ansible: Ansible, emulator: Emulator) -> None:
+    nobody = "http://127.0.0.1:9"
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"), nobody)
+    run = ansible.play(SHOW, **{**GATHERING, "hosts": "web-0", "environment": proxies})
+    assert run.code == 0, run.output
+    assert run.facts("web-0")["name"] == "web-0"
+    assert len(emulator.control.requests("web-0")) == 1
+
+
 def test_a_service_that_fails_does_not_fail_the_play(ansible: Ansible, emulator: Emulator) -> None:
     emulator.control.add_fault(fault="portal", vms=["web-0"])
     run = ansible.play(SHOW, **{**GATHERING, "hosts": "web-0,web-1"})
     assert run.code == 0, run.output
     assert run.facts("web-0")["error"] == "bad_answer"
     assert run.facts("web-1")["available"] is True
-    assert "No Azure facts: GET http" in run.output
-    assert "an HTML page" in run.output
+    assert "No Azure facts: GET http" in run.said
+    assert "an HTML page" in run.said
 
 
 def test_required_facts_fail_the_play_with_the_reason(ansible: Ansible, emulator: Emulator) -> None:
     defaults = {"azure_guest.imds.instance_facts": {"required": True}}
     run = ansible.play(SHOW, **{**GATHERING, "hosts": "elsewhere", "module_defaults": defaults})
     assert run.code != 0
-    assert "they are required: this machine is not an Azure VM" in run.output
+    assert "they are required: this machine is not an Azure VM" in run.said
 
 
 class TestWhoseFacts:
@@ -113,16 +122,16 @@ class TestWhoseFacts:
         play = {**GATHERING, "hosts": "elsewhere", "vars": variables, "module_defaults": defaults}
         run = ansible.play(**play)
         assert run.code == 0, run.output
-        assert f"recorded for elsewhere {self.WARNING}" in run.output
+        assert f"recorded for elsewhere {self.WARNING}" in run.said
 
     def test_a_task(self, ansible: Ansible) -> None:
         run = ansible.play({"name": "Facts", "azure_guest.imds.instance_facts": None}, hosts="elsewhere")
-        assert f"recorded for elsewhere {self.WARNING}" in run.output
+        assert f"recorded for elsewhere {self.WARNING}" in run.said
 
     def test_a_delegated_task(self, ansible: Ansible) -> None:
         task = {"name": "Facts", "azure_guest.imds.instance_facts": None, "delegate_to": "localhost"}
         run = ansible.play(task, hosts="elsewhere")
-        assert f"recorded for elsewhere {self.WARNING}" in run.output
+        assert f"recorded for elsewhere {self.WARNING}" in run.said
         run = ansible.play({**task, "delegate_facts": True}, hosts="elsewhere")
         assert "[WARNING]" not in run.output
 

@@ -47,4 +47,4 @@ def test_from_installation_to_removal(ansible: Ansible) -> None:
 def test_a_wrong_variable_is_refused(ansible: Ansible) -> None:
     run = play(ansible, ROLE, local_facts_enabled="perhaps")
     assert run.code != 0
-    assert "value of local_facts_enabled must be one of" in run.output
+    assert "value of local_facts_enabled must be one of" in run.said

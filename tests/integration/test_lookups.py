@@ -48,7 +48,7 @@ def test_a_tag_that_looks_like_a_template_is_text(ansible: Ansible) -> None:
 def test_a_controller_that_is_no_azure_vm(ansible: Ansible) -> None:
     run = ansible.play(show(LOOKUP.format("'instance'")), hosts="elsewhere")
     assert run.code != 0
-    assert "asks about the controller, which is where lookups run" in run.output
+    assert "asks about the controller, which is where lookups run" in run.said
 
 
 def test_missing_with_ansibles_own_means(ansible: Ansible) -> None:
@@ -65,6 +65,6 @@ def test_a_token_is_not_shown(ansible: Ansible) -> None:
         {"name": "Fails", "ansible.builtin.command": {"argv": ["false", "{{ " + token + " }}"]}, "no_log": True},
     ]
     run = ansible.play(*tasks, hosts="solo", arguments=("-vvvvv",))
-    assert run.of("Show").result["msg"] > 20
+    assert int(run.of("Show").result["msg"]) > 20  # text before ansible-core 2.19
     assert run.code != 0
     assert "eyJ" not in run.output

@@ -67,4 +67,4 @@ def test_off_azure(ansible: Ansible) -> None:
     run = ansible.play({"name": "Task", "azure_guest.imds.scheduled_events_info": None}, hosts="elsewhere")
     assert run.code != 0
     assert run.of("Task").result["failure"]["kind"] == "not_on_azure"
-    assert "this machine is not an Azure VM" in run.output
+    assert "this machine is not an Azure VM" in run.said

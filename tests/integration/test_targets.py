@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import ansible.release
 import pytest
 from ansible_runs import Ansible
+from interpreters import interpreters
 
 if TYPE_CHECKING:
     from azure_emulator.testing import Emulator
@@ -21,20 +21,8 @@ VERSIONS = [(3, minor) for minor in range(8, 15) if (3, minor) >= OLDEST]
 FACTS = {"name": "Facts", "azure_guest.imds.instance_facts": {"endpoint": "{{ endpoint }}", "gather": ["versions"]}}
 
 
-def interpreters() -> dict[str, str]:
-    """Interpreters of this machine by version: on the path, and those that pyenv keeps."""
-    found = {"{}.{}".format(*sys.version_info): sys.executable}
-    for major, minor in VERSIONS:
-        name = f"{major}.{minor}"
-        kept = sorted(Path.home().glob(f".pyenv/versions/{name}.*/bin/python{name}"))
-        path = str(kept[-1]) if kept else shutil.which(f"python{name}")
-        if path and "shims" not in path:  # a shim may lead nowhere
-            found.setdefault(name, path)
-    return found
-
-
 def test_every_python(tmp_path: Path, emulator: Emulator, capsys: pytest.CaptureFixture) -> None:
-    found = interpreters()
+    found = interpreters(VERSIONS)
     missing = [f"{a}.{b}" for a, b in VERSIONS if f"{a}.{b}" not in found]
     if missing:
         with capsys.disabled():

@@ -32,6 +32,11 @@ class Run(NamedTuple):
     output: str
     results: tuple[Result, ...]
 
+    @property
+    def said(self) -> str:
+        """The output as one line: ansible-core 2.18 breaks a warning wherever 79 columns end."""
+        return " ".join(self.output.split())
+
     def of(self, task: str, host: str | None = None) -> Result:
         """The result of a task, of the only host or the one named."""
         found = [r for r in self.results if r.task == task and host in (None, r.host)]

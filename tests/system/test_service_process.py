@@ -6,13 +6,13 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from interpreters import oldest
 
 from azure_emulator.testing import Emulator, running
 
@@ -28,10 +28,10 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 
 class ServiceHost:
-    """A host with the package as the role installs it, hooks that write a diary, and a configuration."""
+    """A host with the package as the role installs it, the oldest Python there is, and hooks that write a diary."""
 
     def __init__(self, root: Path, emulator: Emulator) -> None:
-        self.root, self.emulator = root, emulator
+        self.root, self.emulator, self.python = root, emulator, oldest()
         (root / "lib" / "azure_guest").mkdir(parents=True)
         for name in ("imds", "maintenance"):
             (root / "lib" / "azure_guest" / name).symlink_to(LIBRARY / name)
@@ -61,7 +61,7 @@ class ServiceHost:
             f"import sys; sys.path.insert(0, {str(self.root / 'lib')!r})\n"
             "from azure_guest.maintenance.cli import main\nsys.exit(main())"
         )
-        return [sys.executable, "-s", "-c", code, "--config", str(self.root / "config.json"), *arguments]
+        return [self.python, "-s", "-c", code, "--config", str(self.root / "config.json"), *arguments]
 
     @contextlib.contextmanager
     def service(self) -> Iterator[subprocess.Popen[bytes]]:

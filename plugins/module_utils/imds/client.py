@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import time
 import typing as t
 from urllib.parse import quote, urlencode, urlsplit
 
 from . import api_versions
-from .errors import (
-    AbsentError,
-    BadAnswerError,
-    BadRequestError,
-    BlockedError,
-    GoneError,
-    ImdsError,
-    ServiceError,
-    ThrottledError,
-    UncertainError,
-    UnreachableError,
-)
+from .errors import BadRequestError, GoneError, ImdsError
 from .version import VERSION
 from .wire import ConnectError, Connection, ExchangeError, MalformedError, Response
+
+if t.TYPE_CHECKING:
+    from types import ModuleType
 
 # The one place where Azure's address is written (contract section 1).
 DEFAULT_ENDPOINT = "http://169.254.169.254"
@@ -94,7 +85,7 @@ class ImdsClient:
         endpoint: ``http://host[:port]``; None for Azure's link-local address.
         policy: how long and how often to try.
         keep_alive: keep the connection open between calls (a daemon); call :meth:`close` at the end.
-        clock: monotonic seconds. sleep: waits so many of them. jitter: a number in [0, 1).
+        clock: monotonic seconds. sleep: waits so many of them. jitter: a number in [0, 1), random by default.
 
     Raises:
         ValueError: the endpoint is not a plain http address.
@@ -108,7 +99,7 @@ class ImdsClient:
         keep_alive: bool = False,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
-        jitter: t.Callable[[], float] = random.random,
+        jitter: t.Callable[[], float] | None = None,
     ) -> None:
         self.endpoint = (endpoint or DEFAULT_ENDPOINT).rstrip("/")
         host, port, self._host_header = parse_endpoint(self.endpoint)
@@ -159,10 +150,13 @@ class ImdsClient:
         """GET a path of the instance category with ``format=text``: a bare value, or a listing of names."""
         request = _Request("GET", path, (("format", "text"),), None, retry_absent)
         response, version = self._negotiate(request, api_version, None)
+        # A value may begin with "<"; a portal's page says what it is.
+        if "html" in response.headers.get("content-type", "").lower() or _is_html_page(response.body):
+            raise _failures().not_text(self._where(request), "an HTML page")
         try:
             return Answer(response.body.decode("utf-8"), version, response.headers)
         except UnicodeDecodeError as exc:
-            raise BadAnswerError(f"{self._where(request)} answered bytes that are not UTF-8 text") from exc
+            raise _failures().not_text(self._where(request), "bytes that are not UTF-8 text") from exc
 
     def post_json(self, path: str, document: t.Any, *, api_version: str) -> None:
         """POST a JSON document. Tried again only while the service surely did not act on it.
@@ -194,7 +188,7 @@ class ImdsClient:
                 refused.append(version)
                 older = api_versions.fallback(category, refused, exc.newest_versions) if automatic else None
                 # Another 400 is about the request itself, and no version would mend it.
-                if older is None or not _blames_version(exc):
+                if older is None or not _failures().blames_version(exc):
                     raise
                 version = older
                 continue
@@ -221,12 +215,18 @@ class ImdsClient:
             pause = self._pause(policy, waits, outcome.retry_after)
             # The time that a 410 may last counts, not the number of tries.
             out_of_tries = tries > allowed and not sit_out
-            if not _retryable(error, request) or out_of_tries or self._clock() + pause >= deadline:
-                raise self._final(error, tries, self._clock() - started)
+            again = _failures().retryable(error, request.method, retry_absent=request.retry_absent)
+            if not again or out_of_tries or self._clock() + pause >= deadline:
+                own = self.endpoint == DEFAULT_ENDPOINT
+                raise _failures().final(error, tries, self._clock() - started, own_endpoint=own)
             self._sleep(pause)
             waits += 1
 
     def _pause(self, policy: RetryPolicy, waits: int, retry_after: float | None) -> float:
+        if self._jitter is None:
+            from random import random
+
+            self._jitter = random
         pause = min(policy.cap, policy.base * 2.0**waits) * (0.5 + self._jitter() / 2)
         return max(pause, retry_after or 0.0)
 
@@ -235,18 +235,16 @@ class ImdsClient:
         reused = self._connection.is_open
         try:
             response = self._exchange(request, policy, limit)
-        except ConnectError as exc:
-            return _Try(error=UnreachableError(f"{self._where(request)}: {exc}"), connected=False)
-        except ExchangeError as exc:
-            if reused and not exc.answered and not exc.timed_out:
+        except (ConnectError, ExchangeError, MalformedError) as exc:
+            if reused and isinstance(exc, ExchangeError) and not exc.answered and not exc.timed_out:
                 return self._attempt(request, policy, deadline)  # the service closed the idle connection
-            lost = UncertainError if request.method == "POST" else UnreachableError
-            return _Try(error=lost(f"{self._where(request)}: {exc}"))
-        except MalformedError as exc:
-            return _Try(error=BadAnswerError(f"{self._where(request)} is not an HTTP service: {exc}"))
+            connected = not isinstance(exc, ConnectError)
+            return _Try(error=_failures().lost(self._where(request), exc, request.method), connected=connected)
         if response.status == 200:
             return _Try(response=response)
-        return _Try(error=self._error(request, response), retry_after=_retry_after(response))
+        failures = _failures()
+        error = failures.refused(self._where(request), response)
+        return _Try(error=error, retry_after=failures.retry_after(response))
 
     def _exchange(self, request: _Request, policy: RetryPolicy, limit: float) -> Response:
         lines = [
@@ -270,55 +268,11 @@ class ImdsClient:
     def _where(self, request: _Request) -> str:
         return f"{request.method} {self.endpoint}/metadata/{request.path.strip('/')}"
 
-    def _error(self, request: _Request, response: Response) -> ImdsError:
-        """The error that an answer other than 200 stands for (contract section 5.1)."""
-        status = response.status
-        said = _excerpt(response.body)  # also of a sensitive request: an error holds no secret but what is wrong
-        text = f"{self._where(request)} answered {status} {response.reason}".rstrip() + (f": {said}" if said else "")
-        if status in (400, 405):
-            return BadRequestError(text, status=status, newest_versions=_newest_versions(response.body))
-        if status in (401, 403):
-            hint = (
-                " Something on this VM guards the service: a guest proxy agent, a local firewall, a container runtime."
-            )
-            return BlockedError(text + "." + hint, status=status)
-        if status == 404 and b"invalid version" in response.body.lower():
-            return BadRequestError(text, status=status)  # the wording of 2017 to 2019 (contract section 5.2)
-        if status == 404:
-            return AbsentError(text, status=status)
-        if status == 410:
-            return GoneError(text + ". The service is being updated.", status=status)
-        if status == 429:
-            return ThrottledError(text + ". This VM's processes ask more than five times a second.", status=status)
-        if 300 <= status < 400:
-            return BadAnswerError(text + ". The Instance Metadata Service never redirects.", status=status)
-        if (status >= 500 or status == 408) and not _looks_like_html(response.body):
-            return ServiceError(text, status=status)
-        return BadAnswerError(text + ". That is not the Instance Metadata Service; a proxy?", status=status)
-
     def _decode(self, request: _Request, response: Response) -> t.Any:
         try:
             return json.loads(response.body.decode("utf-8"))
         except (ValueError, RecursionError) as exc:
-            said = "" if request.sensitive else f": {_excerpt(response.body)}"
-            page = "an HTML page" if _looks_like_html(response.body) else "something other than JSON"
-            hint = "Not the Instance Metadata Service: a proxy, a captive portal or another cloud?"
-            raise BadAnswerError(f"{self._where(request)} answered {page}{said}. {hint}", status=200) from exc
-
-    def _final(self, error: ImdsError, tries: int, elapsed: float) -> ImdsError:
-        """The same error, with how long was tried and, when nothing answered, what to check."""
-        if not error.retryable:
-            return error
-        text = f"{error} (tried {tries} time{'s' if tries > 1 else ''} in {elapsed:.1f} s)"
-        if isinstance(error, UnreachableError):
-            if self.endpoint == DEFAULT_ENDPOINT:
-                text += (
-                    ". Check that this is an Azure VM, that its primary network interface uses DHCP, that the route"
-                    " to this address leaves by that interface, and that no firewall drops it."
-                )
-            else:
-                text += ". Check that the endpoint is right and that a service listens there."
-        return type(error)(text, status=error.status)
+            raise _failures().not_json(self._where(request), response.body, sensitive=request.sensitive) from exc
 
 
 def parse_endpoint(endpoint: str) -> tuple[str, int, str]:
@@ -349,39 +303,15 @@ def _request_id() -> str:
     return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
 
 
-def _retryable(error: ImdsError, request: _Request) -> bool:
-    if isinstance(error, UncertainError):
-        return False
-    if isinstance(error, ServiceError) and request.method == "POST":
-        return False  # it may have acted before it failed
-    return error.retryable or (request.retry_absent and isinstance(error, AbsentError))
+def _failures() -> ModuleType:
+    """What is only needed when something goes wrong. Most modules run once, and Python compiles them in each run."""
+    from . import failures
+
+    return failures
 
 
-def _retry_after(response: Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
-
-
-def _newest_versions(body: bytes) -> tuple[str, ...]:
-    try:
-        listed = json.loads(body.decode("utf-8")).get("newest-versions", [])
-    except (ValueError, AttributeError):
-        return ()
-    return tuple(v for v in listed if isinstance(v, str)) if isinstance(listed, list) else ()
-
-
-def _blames_version(error: BadRequestError) -> bool:
-    return bool(error.newest_versions) or "version" in str(error).lower()
-
-
-def _looks_like_html(body: bytes) -> bool:
-    return body.lstrip()[:1] == b"<"
-
-
-def _excerpt(body: bytes) -> str:
-    text = " ".join(body[:600].decode("utf-8", "replace").split())
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= 200 else text[:197] + "..."
+def _is_html_page(body: bytes) -> bool:
+    return body.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
 
 
 __all__ = ["DEFAULT_ENDPOINT", "Answer", "ImdsClient", "RetryPolicy", "parse_endpoint"]

@@ -10,7 +10,7 @@ import typing as t
 
 from .client import ImdsClient, RetryPolicy
 from .detection import detect
-from .errors import AbsentError, BadAnswerError, NotOnAzureError, UncertainError, UnreachableError
+from .errors import NotOnAzureError, UncertainError, UnreachableError
 from .settings import AUTO, Settings
 
 T = t.TypeVar("T")
@@ -69,34 +69,9 @@ def ask(
         if endpoint is not None:
             raise
         left = policy.total - (clock() - started) if settings.timeout else policy.total
-        return _ask_elsewhere(exc, question, root, policy._replace(total=left, gone_total=max(left, 0.0)), make)
+        from .elsewhere import ask_elsewhere  # only ever needed when something is wrong
 
-
-def _ask_elsewhere(
-    failure: UnreachableError,
-    question: t.Callable[[ImdsClient], T],
-    root: str,
-    policy: RetryPolicy,
-    make: t.Callable[..., ImdsClient],
-) -> T:
-    """Put the question to the address in a DHCP lease; without one, say what is wrong with the way to the usual one."""
-    from . import leases, routes  # only ever needed when something is wrong
-
-    search = leases.find(root)
-    if search.lease is not None and policy.total > 0:
-        try:
-            with make(f"http://{search.lease.address}", policy=policy) as client:
-                return question(client)
-        except UncertainError:
-            raise
-        except (UnreachableError, AbsentError, BadAnswerError) as exc:
-            raise UnreachableError(
-                f"{failure} The address of DHCP option 245 in {search.lease.path} is no help either: {exc}"
-            ) from failure
-    table = routes.read(root)
-    hints = [] if table is None else [routes.diagnose(table) or ""]
-    hints += [f"a lease file cannot be read: {problem}" for problem in search.unreadable]
-    raise UnreachableError("; ".join([str(failure).rstrip("."), *filter(None, hints)]) + ".") from failure
+        return ask_elsewhere(exc, question, root, policy._replace(total=left, gone_total=max(left, 0.0)), make)
 
 
 __all__ = ["ask", "require_azure"]

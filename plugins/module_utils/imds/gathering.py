@@ -9,7 +9,7 @@ import typing as t
 
 from . import system
 from .connection import ask
-from .documents import check_instance
+from .documents import check_instance, objects, walk
 from .errors import ImdsError
 from .facts import Gathered, Wish, blank
 from .instance import derive, public_keys, user_data
@@ -50,8 +50,7 @@ def _instance_facts(
     settings: Settings,
     warnings: list[str],
 ) -> dict[str, t.Any]:
-    network = document.get("network") or {}
-    here = system.read(root, with_devices=bool(network))
+    here = system.read(root, interfaces=len(objects(walk(document, "network", "interface"))))
     facts = derive(document, here)
     if settings.endpoint == AUTO and facts["vm_id_verified"] is False:
         warnings.append(

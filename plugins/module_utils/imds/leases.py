@@ -69,7 +69,7 @@ def parse_dhclient(path: str, text: str) -> list[Lease]:
 def parse_key_value(path: str, text: str) -> list[Lease]:
     """The lease in a file of ``NAME=value`` lines (systemd-networkd, NetworkManager's own client)."""
     for line in text.splitlines():
-        name, _, value = line.partition("=")
+        name, _sign, value = line.partition("=")
         address = _address(value) if name.strip().upper() == f"OPTION_{OPTION}" else None
         if address:
             return [Lease(path, address)]

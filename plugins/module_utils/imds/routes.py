@@ -80,12 +80,12 @@ def diagnose(routes: t.Sequence[Route]) -> str | None:
     if route is None:
         return f"there is no route to {ADDRESS}; is the primary network interface up and configured by DHCP?"
     if route.flags & _REJECT:
-        return f"the route to {ADDRESS} is a reject route"
+        return f"the route to {ADDRESS} is a reject route; remove it"
     default = best((other for other in routes if not other.mask), METADATA_SERVICE)
     if route.mask and default is not None and route.device != default.device:
         return (
             f"the route to {ADDRESS} leaves by {route.device} but the default route by {default.device}; "
-            "the service answers on the primary network interface only"
+            "the service answers on the primary network interface only, so the route has to leave by that one"
         )
     return None
 

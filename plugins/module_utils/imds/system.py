@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import typing as t
 
-from . import routes
-
 
 class System(t.NamedTuple):
     """One reading of the machine.
@@ -41,14 +39,25 @@ def swapped(uuid: str) -> str:
     return "-".join(turned + groups[3:])
 
 
-def read(root: str = "/", *, with_devices: bool = True) -> System:
-    """Read the machine below a root directory; what cannot be read is left out."""
+def read(root: str = "/", *, interfaces: int = 2) -> System:
+    """Read the machine below a root directory; what cannot be read is left out.
+
+    Args:
+        root: where the file system begins.
+        interfaces: how many network interfaces there are to tell apart; which is the primary one only matters from two
+            on.
+    """
     base = root.rstrip("/")
     uuid = (_line(base + "/sys/class/dmi/id/product_uuid") or "").lower() or None
-    if not with_devices:
-        return System(uuid=uuid)
+    devices = _devices(base + "/sys/class/net") if interfaces else {}
+    return System(devices, _primary(root) if interfaces > 1 else None, uuid)
+
+
+def _primary(root: str) -> str | None:
+    from . import routes
+
     table = routes.read(root)
-    return System(_devices(base + "/sys/class/net"), routes.primary_device(table) if table else None, uuid)
+    return routes.primary_device(table) if table else None
 
 
 def _devices(directory: str) -> dict[str, str]:

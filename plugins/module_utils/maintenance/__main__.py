@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """``python -m azure_guest.maintenance``: the command, as its launcher on a host calls it."""
 
-import sys
-
 from .cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

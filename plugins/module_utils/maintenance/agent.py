@@ -35,15 +35,12 @@ class EventsSource(t.Protocol):
 
     def read(self) -> EventsDocument:
         """The current document."""
-        ...
 
     def request_start(self, event_id: str) -> None:
         """Approve an event."""
-        ...
 
     def close(self) -> None:
         """End its connection."""
-        ...
 
 
 class Identity(t.NamedTuple):

@@ -16,15 +16,12 @@ class Clock(t.Protocol):
 
     def wall(self) -> float:
         """Epoch seconds."""
-        ...
 
     def mono(self) -> float:
         """Monotonic seconds."""
-        ...
 
     def real(self, seconds: float) -> float:
         """How many real seconds a stretch of this clock's time takes."""
-        ...
 
 
 class SystemClock:

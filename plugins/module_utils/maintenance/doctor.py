@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 import time
 import typing as t
 
@@ -314,4 +313,4 @@ def check_handler(config: Config) -> list[Finding]:
 
 
 if __name__ == "__main__":
-    sys.exit("run azure-maintenance doctor")
+    raise SystemExit("run azure-maintenance doctor")

@@ -54,23 +54,18 @@ class Launcher(t.Protocol):
 
     def start(self, call: Call) -> str:
         """Start it. Raises HookError."""
-        ...
 
     def poll(self, handle: str) -> int | None:
         """Its exit status (negative: a signal), None while it runs, 75 when nobody knows any more."""
-        ...
 
     def kill(self, handle: str, *, hard: bool) -> None:
         """End it and all that it started: politely, or at once."""
-        ...
 
     def abandon(self, handle: str) -> None:
         """End it at once and forget it."""
-        ...
 
     def output(self, handle: str) -> str:
         """The end of what it printed."""
-        ...
 
 
 class ProcessLauncher:

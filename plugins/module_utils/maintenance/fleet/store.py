@@ -27,7 +27,6 @@ class Store(t.Protocol):
             StoreError: it cannot be read.
             FleetFormatError: what is stored is no fleet document.
         """
-        ...
 
     def save(self, document: FleetDocument, version: Version) -> bool:
         """Store the document if the stored version is still this one; whether it was stored.
@@ -35,7 +34,6 @@ class Store(t.Protocol):
         Raises:
             StoreError: unknown whether it was stored; load to see.
         """
-        ...
 
 
 def update(

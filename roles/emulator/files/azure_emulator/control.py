@@ -151,7 +151,7 @@ class ControlApi:
             if method == request.method:
                 return handler, match.groupdict()
         if fitting:
-            methods = ", ".join(method for method, _, _ in fitting)
+            methods = ", ".join(method for method, _match, _handler in fitting)
             text = f"{request.path} takes {methods}, not {request.method}"
             return json_answer({"error": text}, 405, Allow=methods)
         known = sorted({route.partition("/")[0] for route in self._names})

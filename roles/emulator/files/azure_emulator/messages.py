@@ -41,7 +41,7 @@ class Request(NamedTuple):
 @lru_cache(maxsize=4096)
 def split_target(target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Decoded path and parameters of a request target."""
-    path, _, query = target.partition("?")
+    path, _mark, query = target.partition("?")
     return unquote(path), tuple(parse_qsl(query, keep_blank_values=True))
 
 

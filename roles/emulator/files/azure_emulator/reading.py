@@ -49,6 +49,7 @@ def key(
 ) -> Any:
     """A field of a specification: how its value is read, what it means, and what it is when it is left out."""
     metadata = {"reader": reader, "help": help_text, "name": name}
+    # pylint: disable=invalid-field-call  # what it returns is used in a dataclass, which pylint cannot see from here
     if factory is not _MISSING:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -60,7 +60,7 @@ class TokenIssuer:
         Raises:
             TokenError: it is none of ours, or no longer good.
         """
-        signed, _, signature = token.rpartition(".")
+        signed, _dot, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             raise TokenError("InvalidAuthenticationToken", "The access token is invalid.")
         claims: dict[str, Any] = json.loads(_decode(signed.split(".")[1]))

@@ -219,8 +219,10 @@ class TestAccessToken:
         with pytest.raises(AnsibleError, match=r"answered 400.*Identity not found"):
             self.token(server, "r")
 
-    def test_a_fresh_identity_is_waited_for(self, server: ScriptedServer) -> None:
-        server.script = [answer(404, {"error": "not_found"}), self.answer()]
+    @pytest.mark.parametrize("status", [404, 410, 429, 503])
+    def test_what_passes_is_waited_for(self, server: ScriptedServer, status: int) -> None:
+        """A 404 too: a fresh identity takes time to be known."""
+        server.script = [answer(status, {"error": "not_found"}), self.answer()]
         assert lookup("access_token", "r", endpoint=server.endpoint, retries=1) == [SECRET]
 
     @pytest.mark.parametrize("body", [{"access_token": SECRET}, [SECRET], {"access_token": SECRET, "expires_on": "x"}])

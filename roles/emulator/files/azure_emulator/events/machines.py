@@ -52,11 +52,15 @@ Watcher = Callable[[str, str, str, dict[str, Any]], None]
 
 
 class Machines:
-    """All VMs' states. A watcher is told of each change: key, old state, new state, details."""
+    """All VMs' states. A watcher is told of each change: key, old state, new state, details.
+
+    ``population`` is another number whenever a VM has been deleted, or is there again.
+    """
 
     def __init__(self, states: Iterable[tuple[str, str]], watcher: Watcher) -> None:
         self._machines = {key: Machine(power=power) for key, power in states}
         self._watcher = watcher
+        self.population = 0
 
     def __getitem__(self, key: str) -> Machine:
         return self._machines[key]
@@ -104,6 +108,7 @@ class Machines:
     def _changed(self, key: str, before: str, *, at: float, event_id: str | None) -> None:
         after = self._machines[key].state
         if after != before:
+            self.population += TERMINATED in (before, after)
             self._watcher(key, before, after, {"at": at, "event_id": event_id})
 
 

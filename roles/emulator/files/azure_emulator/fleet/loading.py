@@ -226,7 +226,7 @@ class _Loader:
         for index, scale_set in enumerate(self.scale_sets.values()):
             spec = scale_set.spec
             number = 0
-            for _ in range(spec.instances):
+            for _instance in range(spec.instances):
                 while (name := self._instance_name(scale_set, number)) in taken:
                     number += 1
                 taken.add(name)

@@ -137,7 +137,7 @@ class Player:
         self._control.change_vm(step.argument.vm, **{name: v for name, v in changes.items() if v is not None})
 
     def _request(self, step: Step) -> None:
-        for _ in range(step.argument.times):
+        for _time in range(step.argument.times):
             if step.argument.advance is None:
                 reply = self._ask(step, step.argument)
             else:

@@ -167,7 +167,7 @@ def _steps(text: str) -> list[str]:
 def _projection(text: str, joined: set[str]) -> dict[str, Column]:
     columns: dict[str, Column] = {}
     for part in text.split(","):
-        name, _, source = (piece.strip() for piece in part.partition("="))
+        name, _sign, source = (piece.strip() for piece in part.partition("="))
         source = re.sub(r"^tostring\((.*)\)$", r"\1", source or name).lower()
         if source not in COLUMNS or (source in _JOINED and _JOINED[source] not in joined):
             raise _refuse(f"The emulator does not have the column: {source or part}")

@@ -112,7 +112,7 @@ class ResourceManager:
     # May the caller?
 
     def _sign_in(self, request: Request) -> dict[str, Any]:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _blank, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise self._unauthorized("AuthenticationFailed", _UNSIGNED)
         try:

@@ -113,7 +113,7 @@ class SignIn:
         name, old_name = CLOUDS[self._fleet.environment]
         if version < "2019-05-01":
             locations = sorted({self._fleet.location, *(vm.spec.location for vm in self._fleet.vms.values())})
-            clouds: dict[str, Any] = {label: {"locations": []} for _, label in CLOUDS.values()}
+            clouds: dict[str, Any] = {label: {"locations": []} for _name, label in CLOUDS.values()}
             clouds[old_name] = {"endpoint": request.base.partition("://")[2], "locations": locations}
             return json_answer({"cloudEndpoint": clouds})
         cloud = {

@@ -81,7 +81,7 @@ class Listener:
         self.reset_all()
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
+        for _turn in range(_ACCEPTS_AT_ONCE):
             try:
                 connection, _peer = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

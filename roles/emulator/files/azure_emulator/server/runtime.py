@@ -100,7 +100,7 @@ def _network(text: str, name: str = "--network") -> ipaddress.IPv4Network:
 
 def split_shared(text: str) -> tuple[str, int]:
     """Address and port of a shared address."""
-    address, _, port = text.partition(":")
+    address, _colon, port = text.partition(":")
     if not port.isdecimal() or int(port) > 65535:
         raise InputError("--shared-address", f"{text!r} is not of the form address:port")
     return address, int(port)

@@ -7,7 +7,7 @@ import socket
 import pytest
 from scripted_server import FakeClock, ScriptedServer, answer
 
-from ansible_collections.azure_guest.imds.plugins.module_utils.imds import errors
+from ansible_collections.azure_guest.imds.plugins.module_utils.imds import errors, wire
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.client import (
     DEFAULT_ENDPOINT,
     ImdsClient,
@@ -216,6 +216,42 @@ def test_a_body_that_is_not_json_is_not_the_service(
     server.script = [answer(200, body)]
     with pytest.raises(errors.BadAnswerError, match=message):
         make(server, clock).get_json("versions")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"40\r\n" + b" " * 64 + b"\r\n" + b"c0\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 300,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 257\r\n\r\n",
+    ],
+    ids=["chunked", "to the end", "announced"],
+)
+def test_a_huge_body_is_not_read_to_its_end(server, clock, monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
+    monkeypatch.setattr(wire, "MAX_BODY", 255)
+    server.script = [(raw, "hang")]
+    with pytest.raises(errors.BadAnswerError, match=r"a body of (more than 255|257) bytes"):
+        make(server, clock).get_json("versions")
+
+
+def test_text_is_taken_as_it_is(server: ScriptedServer, clock: FakeClock) -> None:
+    server.script = [answer(200, "<Z\u00fcrich>".encode())]
+    assert make(server, clock).get_text("instance/compute/tagsList/0/value").value == "<Z\u00fcrich>"
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (answer(200, b"\xff\xfe"), "not UTF-8 text"),
+        (answer(200, b"  <!DOCTYPE html><p>Sign in"), "an HTML page"),
+        (answer(200, b"Sign in", Content_Type="text/html"), "an HTML page"),
+        (answer(200, b"whole")[:-2], "closed the connection in the middle"),
+    ],
+)
+def test_text_that_is_none(server: ScriptedServer, clock: FakeClock, raw: bytes, says: str) -> None:
+    server.script = [(raw, "close")]
+    with pytest.raises(errors.ImdsError, match=says):
+        make(server, clock, policy=RetryPolicy(retries=0)).get_text("instance/compute/name")
 
 
 def test_a_proxys_error_page_is_not_a_service_error(server: ScriptedServer, clock: FakeClock) -> None:

@@ -124,7 +124,7 @@ FAILURES = [
     (answer(410), "gone", "being updated"),
     (answer(429), "throttled", "more than five times a second"),
     (answer(500), "service", "answered 500"),
-    (answer(504, b"<html>Gateway</html>"), "bad_answer", "a proxy?"),
+    (answer(504, b"<html>Gateway</html>"), "bad_answer", "a proxy, a captive portal"),
     (answer(302, Location="http://127.0.0.1:1/"), "bad_answer", "never redirects"),
     (answer(200, b"<html>Sign in</html>"), "bad_answer", "an HTML page"),
     (answer(200, b'{"compute": '), "bad_answer", "other than JSON"),

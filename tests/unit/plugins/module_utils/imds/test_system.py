@@ -29,7 +29,9 @@ def test_a_machine_that_shows_nothing(tmp_path: Path) -> None:
 
 def test_devices_are_read_only_when_wanted(tmp_path: Path) -> None:
     root = azure.azure_root(tmp_path, devices=True)
-    assert system.read(root, with_devices=False).devices == {}
+    assert system.read(root, interfaces=0).devices == {}
+    alone = system.read(root, interfaces=1)
+    assert (bool(alone.devices), alone.primary) == (True, None)
 
 
 @pytest.mark.parametrize(
