@@ -16,7 +16,7 @@ BENCHES := $(filter-out tests/bench/fetch_floor.py,$(sort $(wildcard tests/bench
 # ansible-core's own commands start other commands of the virtual environment by name.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv demo test unit integration system cores bench lint types format clean
+.PHONY: help venv demo test unit integration system cores bench lint sanity types format clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -57,6 +57,9 @@ lint: venv ## style
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/yamllint" --strict .
+
+sanity: venv ## the collection as it is published: ansible-test sanity, documentation, changelog
+	"$(BIN)/python" tests/published.py
 
 types: venv ## mypy --strict on our packages
 	"$(BIN)/mypy"
