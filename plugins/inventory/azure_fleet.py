@@ -216,7 +216,8 @@ options:
   tags:
     description:
       - Only machines with all of these tags. The value of each is a shell pattern, a list of them of which one must
-        match, or V(null) for any value. Instances of a uniform scale set are judged by the tags of the set.
+        match, or V(null) for any value.
+      - The instances of a uniform scale set are only asked for if the tags of the set pass, too.
     type: dict
     default: {}
   include_host_filters:
@@ -576,7 +577,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         shape = settings._asdict()
         # Neither secrets nor patience shape what is asked.
         del shape["timeout"], shape["connections"]
-        shape["sign_in"] = (settings.sign_in.kind, settings.sign_in.tenant_id, settings.sign_in.client_id)
+        who = settings.sign_in
+        shape["sign_in"] = (who.kind, who.tenant_id, who.client_id, who.identity_object_id, who.identity_resource_id)
         shape["details"] = sorted(settings.details)
         key = f"{self.get_cache_key(path)}_{snapshot.shape_key(shape)}"
         return snapshot.SnapshotCache(_Store(store), key)

@@ -85,10 +85,12 @@ def wanted() -> dict[str, bytes]:
     """Content by relative path of all that came along, which is what the command imports."""
     # Ansible sends along what a module imports, also what that imports in turn.
     from ..module_utils import imds, maintenance
-    from ..module_utils.maintenance import __main__, cli, fleet, service, status  # noqa: F401
+    from ..module_utils.maintenance import __main__, cli, fleet, service, shipped, status  # noqa: F401
+    from ..module_utils.maintenance.shipped import registry  # noqa: F401
 
     files = {"azure_guest/__init__.py": INIT}
-    for package, place in ((imds, "imds"), (maintenance, "maintenance"), (fleet, "maintenance/fleet")):
+    packages = {"imds": imds, "maintenance": maintenance, "maintenance/fleet": fleet, "maintenance/shipped": shipped}
+    for place, package in packages.items():
         names = [info.name for info in pkgutil.iter_modules(package.__path__) if not info.ispkg]
         for name in ("__init__", *names):
             data = pkgutil.get_data(package.__name__, f"{name}.py")

@@ -41,9 +41,8 @@ def chain(base: str, target: str, headers: dict[str, str]) -> list[Any]:
 COUNT: list[int] = []
 
 
-def main() -> None:
-    """Sign in, fetch, print."""
-    base, service = sys.argv[1:]
+def sign_in(service: str) -> dict[str, str]:
+    """The headers of a machine's managed identity."""
     token = get(
         service,
         "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/",
@@ -51,7 +50,13 @@ def main() -> None:
     )["access_token"]
     LOCAL.connection.close()
     del LOCAL.connection
-    headers = {"Authorization": f"Bearer {token}"}
+    return {"Authorization": f"Bearer {token}"}
+
+
+def main() -> None:
+    """Sign in, fetch, print."""
+    base, service = sys.argv[1:]
+    headers = sign_in(service)
     subscription = get(base, "/subscriptions?api-version=2022-12-01", headers)["value"][0]["id"]
     compute, network = f"{subscription}/providers/Microsoft.Compute", f"{subscription}/providers/Microsoft.Network"
     begin = time.perf_counter()

@@ -5,14 +5,16 @@ takes for a fleet by our plugin, and for a plugin that hands over the same varia
 with groups, with 50 ms for each request, from a warm cache, from Resource Graph, from facts, for ten times the fleet.
 Beside them what it takes to fetch the same lists and no more.
 
-Peers are measured when ``--peer-python`` names an environment that has azure.azcollection and its requirements; they
-speak to a shim before the same emulator, which adds the undocumented ``/batch`` call that azure_rm needs.
+Peers are measured when ``--peer-collections`` names a directory with azure.azcollection; ``--program`` then has to be
+of an environment with its requirements, so that all run on the same ansible-core. They speak to ``peers/azure.py``,
+which has the same fleet and adds what azure_rm needs beyond the documents.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +40,28 @@ PAGE = 100
 SECRET = "bench-secret"
 CLIENT = "00000000-0000-0000-0000-00000000c11e"
 LATENCY = 0.05
+PEERS: dict[str, dict[str, Any]] = {
+    "azure_rm": {
+        "include_vmss_resource_groups": ["*"],
+        "plain_host_names": True,
+        "keyed_groups": [
+            {"key": "location", "prefix": "azure_location"},
+            {"key": "availability_zone", "prefix": "azure_zone"},
+            {"key": "tags", "prefix": "azure_tag"},
+            {"key": "vmss.name | default('')", "prefix": "azure_scale_set"},
+        ],
+    },
+    "azure_kql": {
+        # Any query will do: the other side knows what this one asks for.
+        "graph_query": "Resources | where type =~ 'microsoft.compute/virtualmachines'",
+        "hostnames": ["default"],
+        "compose": {"ansible_host": "(publicIps + privateIps) | first"},
+        "keyed_groups": [
+            {"key": "location", "prefix": "azure_location"},
+            {"key": "tags", "prefix": "azure_tag"},
+        ],
+    },
+}
 
 
 class Figures(NamedTuple):
@@ -94,11 +119,22 @@ def fleet(vms: int, latency: float) -> dict[str, Any]:
     }
 
 
+def scattered(vms: int, subscriptions: int, latency: float) -> dict[str, Any]:
+    """As many machines without sets, over so many subscriptions."""
+    whole = fleet(vms, latency)
+    alone = {"name": "", "public_ip": True, "tags": {"role": "web"}}
+    machines = [
+        {**alone, "name": f"vm{n:05d}", "subscription_id": f"00000000-0000-0000-0000-{n % subscriptions:012d}"}
+        for n in range(vms)
+    ]
+    return {**whole, "availability_sets": [], "scale_sets": [], "vms": machines, "name": f"scattered-{vms}"}
+
+
 @contextlib.contextmanager
-def emulated(folder: Path, vms: int, latency: float, network: str) -> Iterator[dict[str, Any]]:
+def emulated(folder: Path, content: dict[str, Any], network: str) -> Iterator[dict[str, Any]]:
     """A running emulator of such a fleet, in a process of its own; gives its addresses."""
-    file = folder / f"fleet-{vms}-{latency}.json"
-    file.write_text(json.dumps(fleet(vms, latency)), encoding="utf-8")
+    file = folder / f"fleet-{network.replace('/', '-')}.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
     command = [sys.executable, "-m", "azure_emulator", "serve", "--fleet", str(file), "--port", "0"]
     with subprocess.Popen([*command, "--control-port", "0", "--network", network], stdout=subprocess.PIPE) as emulator:
         assert emulator.stdout is not None
@@ -109,19 +145,64 @@ def emulated(folder: Path, vms: int, latency: float, network: str) -> Iterator[d
             emulator.wait()
 
 
-def run(case: Case) -> Figures:
-    """Run a command once; its output goes nowhere, what it says on the way is shown when it fails."""
+@contextlib.contextmanager
+def peer_azure(addresses: dict[str, Any], latency: float) -> Iterator[dict[str, Any]]:
+    """The Azure that peers speak to, with the fleet of an emulator; gives its addresses."""
+    command = [sys.executable, str(Path(__file__).parent / "peers" / "azure.py"), addresses["resource_manager"]]
+    command += [next(iter(addresses["vms"].values())), str(latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def count_of_peer(case: Case, azure: dict[str, Any]) -> str:
+    """How many requests a peer's run makes, and how many more inside of batches."""
+    urllib.request.urlopen(azure["proxy"] + "/count").close()
+    run(case)
+    with urllib.request.urlopen(azure["proxy"] + "/count") as answer:
+        found = json.load(answer)
+    return f"{case.name}: {found['requests']} requests, and {found['inside']} inside of batches"
+
+
+# A process's largest size begins with that of the process that started it, so a small one starts them all.
+STARTER = """
+import json, os, subprocess, sys, tempfile, time
+for line in sys.stdin:
+    case = json.loads(line)
     with tempfile.TemporaryFile() as said:
         begin = time.perf_counter()
-        environment = {**os.environ, **case.environment}
-        process = subprocess.Popen(case.command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(case["command"], env=case["environment"], stdout=subprocess.DEVNULL, stderr=said)
         _pid, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{case.name}: exit status {process.returncode}\n{said.read().decode()[-3000:]}")
-    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        said.seek(0)
+        figures = [wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]
+        found = {"code": process.returncode, "said": said.read().decode()[-3000:], "figures": figures}
+    print(json.dumps(found), flush=True)
+"""
+
+
+@functools.cache
+def starter() -> subprocess.Popen[str]:
+    """The process that starts what is measured; it ends with this one."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def run(case: Case) -> Figures:
+    """Run a command once; its output goes nowhere, what it says on the way is shown when it fails."""
+    process = starter()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps({"command": case.command, "environment": {**os.environ, **case.environment}}) + "\n")
+    process.stdin.flush()
+    found = json.loads(process.stdout.readline())
+    if found["code"]:
+        raise SystemExit(f"{case.name}: exit status {found['code']}\n{found['said']}")
+    return Figures(*found["figures"])
 
 
 class Workshop:
@@ -154,6 +235,26 @@ class Workshop:
         given = {"plugin": "hand_over", "data": str(data), "with_groups": with_groups}
         file.write_text(json.dumps(given), encoding="utf-8")
         return self._case(name, file, floor)
+
+    def peer(self, kind: str, name: str, azure: dict[str, Any], floor: str | None, collections: str) -> Case:
+        """Somebody else's plugin, with the groups that ours makes as far as it knows what they need."""
+        slug = "".join(c if c.isalnum() else "-" for c in name)
+        file = self._folder / f"{slug}.{kind}.yml"
+        file.write_text(json.dumps({"plugin": f"azure.azcollection.{kind}", **PEERS[kind]}), encoding="utf-8")
+        environment = {
+            **self._environment,
+            "ANSIBLE_COLLECTIONS_PATH": collections,
+            "ANSIBLE_INVENTORY_ENABLED": f"azure.azcollection.{kind}",
+            "HTTPS_PROXY": azure["proxy"],
+            "NO_PROXY": "",
+            "REQUESTS_CA_BUNDLE": azure["ca_file"],
+            "AZURE_SUBSCRIPTION_ID": azure["subscription"],
+            "AZURE_TENANT": "11111111-1111-1111-1111-111111111111",
+            "AZURE_CLIENT_ID": CLIENT,
+            "AZURE_SECRET": SECRET,
+            "HOME": str(self._folder),
+        }
+        return Case(name, [self._program, "-i", str(file), "--list"], environment, floor)
 
     def nothing(self) -> Case:
         """``ansible-inventory`` with an inventory of no hosts."""
@@ -220,12 +321,12 @@ def measure(cases: Sequence[Case], rounds: int) -> dict[str, list[Figures]]:
 
 
 def report(cases: Sequence[Case], results: dict[str, list[Figures]]) -> None:
-    """A table of medians; ratios are medians of the ratios within each round."""
+    """A table of medians, and the best wall time; ratios are medians of the ratios within each round."""
     out = sys.stdout
-    out.write(f"\n{'':<44}{'wall s':>8}{'CPU s':>8}{'MiB':>7}   ratio to its floor: wall, CPU, memory\n")
+    out.write(f"\n{'':<44}{'best':>8}{'wall s':>8}{'CPU s':>8}{'MiB':>7}   ratio to its floor: wall, CPU, memory\n")
     for case in cases:
         mine = results[case.name]
-        line = f"{case.name:<44}"
+        line = f"{case.name:<44}{min(f.wall for f in mine):>8.2f}"
         line += "".join(
             f"{statistics.median(f[i] for f in mine):>{w}.{d}f}" for i, (w, d) in enumerate(((8, 2), (8, 2), (7, 0)))
         )
@@ -253,9 +354,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vms", type=int, default=1000)
     parser.add_argument("--large", type=int, default=10_000, help="0 for none")
+    parser.add_argument("--subscriptions", type=int, default=100, help="0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--program", default=str(Path(sys.executable).parent / "ansible-inventory"))
-    parser.add_argument("--peer-python", help="a Python that has azure.azcollection and its requirements")
+    parser.add_argument("--peer-collections", help="a directory with ansible_collections/azure/azcollection")
     options = parser.parse_args()
     os.environ.pop("PYTHONPATH", None)
     version = subprocess.run([options.program, "--version"], capture_output=True, text=True, check=True)
@@ -265,13 +367,15 @@ def main() -> None:
         small(folder, stack, options)
         if options.large:
             large(folder, stack, options)
+        if options.subscriptions:
+            many_subscriptions(folder, stack, options)
 
 
 def small(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """A thousand machines, in every way."""
     workshop = Workshop(folder, options.program)
-    near = stack.enter_context(emulated(folder, options.vms, 0.0, "127.82.0.0/16"))
-    far = stack.enter_context(emulated(folder, options.vms, LATENCY, "127.83.0.0/16"))
+    near = stack.enter_context(emulated(folder, fleet(options.vms, 0.0), "127.82.0.0/16"))
+    far = stack.enter_context(emulated(folder, fleet(options.vms, LATENCY), "127.83.0.0/16"))
     cache = {"cache": True, "cache_plugin": "ansible.builtin.jsonfile", "cache_connection": str(folder / "cache")}
     floor, grouped = "hand-over floor, variables", "hand-over floor, variables and groups"
     data = folder / "small.json"
@@ -291,6 +395,9 @@ def small(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace
         workshop.ours("azure_fleet, Resource Graph, 50 ms", far, grouped, source="resource_graph"),
         workshop.ours("azure_fleet, facts", near, grouped, **remember_facts(data, folder)),
     ]
+    if options.peer_collections:
+        peers = peer_cases(workshop, folder, stack, near, options.peer_collections)
+        cases += peers
     asked = count_requests(first, near)
     lists = sum(asked.values()) - asked["identity"] - asked["subscriptions"]
     sys.stdout.write(
@@ -303,21 +410,62 @@ def small(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace
     report(cases, measure(cases, options.rounds))
 
 
+def peer_cases(
+    workshop: Workshop, folder: Path, stack: contextlib.ExitStack, near: dict[str, Any], collections: str
+) -> list[Case]:
+    """The plugins of others, each at both distances, and the floor of its own variables and groups."""
+    close = stack.enter_context(peer_azure(near, 0.0))
+    distant = stack.enter_context(peer_azure(near, LATENCY))
+    cases = []
+    for kind in PEERS:
+        floor, data = f"hand-over floor of {kind}", folder / f"{kind}.json"
+        first = workshop.peer(kind, f"{kind}, 0 ms", close, floor, collections)
+        hosts = workshop.what(first, data)
+        sys.stdout.write(f"{count_of_peer(first, close)}; {hosts} hosts\n")
+        cases += [
+            workshop.handed_over(floor, data, None, with_groups=True),
+            first,
+            workshop.peer(kind, f"{kind}, 50 ms", distant, floor, collections),
+        ]
+    return cases
+
+
 def large(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
     """Ten times as many, beside a thousand again."""
     workshop = Workshop(folder, options.program)
-    near = stack.enter_context(emulated(folder, options.vms, 0.0, "127.84.0.0/16"))
-    far = stack.enter_context(emulated(folder, options.large, 0.0, "127.85.0.0/16"))
+    near = stack.enter_context(emulated(folder, fleet(options.vms, 0.0), "127.84.0.0/16"))
+    far = stack.enter_context(emulated(folder, fleet(options.large, 0.0), "127.85.0.0/16"))
     data = folder / "large.json"
     many = workshop.ours(f"azure_fleet, {options.large}", far, f"azure_fleet, {options.vms}")
     workshop.what(many, data)
     floor = f"hand-over floor, {options.large}"
+    sys.stdout.write(f"fetch floor for {options.large}: {fetch_floor(far)}\n")
     cases = [
         workshop.ours(f"azure_fleet, {options.vms}", near, None),
         many,
         workshop.handed_over(floor, data, None, with_groups=True),
         many._replace(name=f"azure_fleet, {options.large}, again", floor=floor),
     ]
+    report(cases, measure(cases, max(1, options.rounds // 2)))
+
+
+def many_subscriptions(folder: Path, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
+    """The same number of machines in many subscriptions, at 50 ms: what Resource Graph is for."""
+    workshop = Workshop(folder, options.program)
+    many = stack.enter_context(
+        emulated(folder, scattered(options.vms, options.subscriptions, LATENCY), "127.86.0.0/16")
+    )
+    where = f"{options.subscriptions} subscriptions"
+    first = workshop.ours(f"Resource Manager, {where}", many, None)
+    everything_but_status = ["scale_sets", "interfaces", "public_addresses"]
+    graph = {"source": "resource_graph"}
+    cases = [
+        first,
+        workshop.ours(f"Resource Graph, {where}", many, first.name, **graph),
+        workshop.ours(f"Resource Graph, {where}, no status", many, first.name, **graph, details=everything_but_status),
+    ]
+    for case in cases:
+        sys.stdout.write(f"{case.name}: {sum(count_requests(case, many).values())} requests\n")
     report(cases, measure(cases, max(1, options.rounds // 2)))
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import yaml
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
 from ansible.utils.display import Display
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PLUGIN = "azure_guest.imds.azure_fleet"
 
@@ -70,3 +71,52 @@ def parse(path: Path, *, fresh: bool = False) -> Fleet:
     for name in ("all", "ungrouped"):
         groups.pop(name)
     return Fleet(hosts, groups, recorder.warnings, recorder.said, data)
+
+
+# Where Ansible's commands are; another directory, to prove something on another ansible-core.
+BIN = Path(os.environ.get("ANSIBLE_BIN") or Path(sys.executable).parent)
+ROOT = Path(__file__).parents[2]
+
+
+class Done(NamedTuple):
+    """What a command of Ansible's did."""
+
+    code: int
+    out: str
+    said: str
+
+
+def command(folder: Path, name: str, *arguments: str, **environment: str) -> Done:
+    """Run a command of Ansible's in a folder, with nothing but our plugin to read inventories by."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "AZURE_"))}
+    done = subprocess.run(
+        [str(BIN / name), *arguments],
+        cwd=folder,
+        env={
+            **kept,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "ANSIBLE_HOME": str(folder / "ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
+            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+            "ANSIBLE_INVENTORY_ENABLED": f"{PLUGIN},ansible.builtin.yaml",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_NOCOLOR": "true",
+            **environment,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=100,
+        check=False,
+        encoding="utf-8",
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def plain(value: Any) -> Any:
+    """The value without the marks that ansible-inventory puts around strings that are no templates."""
+    if isinstance(value, dict):
+        if value.keys() == {"__ansible_unsafe"}:
+            return value["__ansible_unsafe"]
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value

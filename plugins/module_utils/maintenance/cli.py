@@ -11,6 +11,7 @@ import typing as t
 
 from ..imds.version import VERSION
 from .config import Config, ConfigError, load
+from .shipped.names import NAMES, PHASES
 
 DEFAULT_CONFIG = "/etc/azure-maintenance/config.json"
 # Exit statuses, beside 2 for a wrong command line (argparse). The last is EX_CONFIG of sysexits.h.
@@ -119,6 +120,9 @@ def _add_checking(commands: t.Any) -> None:
     )
     rehearse.add_argument("--list", action="store_true", help="only say which hooks would run")
     rehearse.add_argument("--yes", action="store_true", help="do not ask before draining this VM for real")
+    hook = _add(commands, "hook", "run a hook of a shipped set, as the files in the hook directories do", "hook")
+    hook.add_argument("set", choices=list(NAMES), metavar="SET", help=f"one of {', '.join(NAMES)}")
+    hook.add_argument("phase", choices=[*PHASES, "check"], help="check only looks at its settings")
     completion = _add(commands, "completion", "print a completion script for a shell", "completion")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
 
@@ -169,6 +173,10 @@ def _call(name: str) -> Call:
         from .completion import command as completion
 
         return completion
+    if name == "hook":
+        from .shipped.registry import command as hook
+
+        return hook
     if name in ("status", "events", "history", "check_config"):
         from . import looking
 

@@ -9,6 +9,7 @@ was read. An item that is broken gives nulls, never an error; one that cannot ev
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.documents import integer, objects, text, walk
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
+_SCALE_SET = re.compile(
+    r"/subscriptions/[\w-]+/resourceGroups/[^/?#]*[^/?#.]/providers/Microsoft\.Compute"
+    r"/virtualMachineScaleSets/[^/?#]*[^/?#.]",
+    re.IGNORECASE,
+)
 
 
 class Status(NamedTuple):
@@ -201,9 +207,9 @@ def _nic_ids(properties: Json) -> tuple[str, ...]:
 
 
 def read_scale_set(item: Json) -> ScaleSet | None:
-    """A scale set of a list."""
+    """A scale set of a list. Its id becomes part of further requests, so it has to be one."""
     identity, name = text(item.get("id")), text(item.get("name"))
-    if identity is None or name is None:
+    if identity is None or name is None or not _SCALE_SET.fullmatch(identity):
         return None
     mode = lowered(walk(item, "properties", "orchestrationMode"))
     return ScaleSet(identity, name, location(item.get("location")), read_tags(item), mode != "flexible")

@@ -40,7 +40,8 @@ def _subscription(name: str, failures: Sequence[Failure]) -> str:
         parts.append(f"no such subscription for this identity: {others[0].error}")
     else:
         parts += [f"{_title(f)}: {f.error}" for f in others]
-    return f"Subscription {name}: {'; '.join(parts)}."
+    # One query of Resource Graph is for many subscriptions.
+    return f"Subscription{'s' if ' ' in name or name == 'all' else ''} {name}: {'; '.join(parts)}."
 
 
 def missing_action(failure: Failure) -> str:

@@ -192,7 +192,7 @@ class Gathering:
         if len(found) < len(items):
             self.note(
                 f"{len(items) - len(found)} of {len(items)} items in the list of {job.call.title} of subscription"
-                f" {job.subscription} have no id or name and were left out"
+                f" {job.subscription} have no proper id or name and were left out"
             )
         self._results.append((job, found))
 

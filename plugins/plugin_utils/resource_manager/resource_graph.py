@@ -23,13 +23,15 @@ from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.client import Client, Json
     from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.listing import Submit
 
 PATH = "/providers/Microsoft.ResourceGraph/resources"
 PAGE = 1000
+# Subscriptions of one query. Azure leaves out what is beyond 10,000 (contract section 12.3); this is far below.
+SCOPE = 1000
 _TYPES = {
     "microsoft.compute/virtualmachines": calls.MACHINES,
     "microsoft.compute/virtualmachinescalesets": calls.SCALE_SETS,
@@ -50,7 +52,7 @@ GRAPH = calls.Call(
 
 def read_fleet(client: Client, query: Query) -> Outcome:
     """Read all lists of all subscriptions, most of them by one query. Failures are results, as in ``listing``."""
-    first = [Job(GRAPH, "all")]
+    first = [Job(GRAPH, label) for label in scopes(query)]
     if "status" in query.details:
         first += [Job(calls.STATUS, subscription) for subscription in query.subscriptions]
     gathering = GraphGathering(query)
@@ -63,19 +65,28 @@ def read(client: Client, query: Query, job: Job) -> list[Any]:
     if job.call is not GRAPH:
         return read_list(client, query, job)
     rows: list[Any] = []
-    for page in pages(client, query):
+    for page in pages(client, query, scopes(query)[job.subscription]):
         rows += [_read_row(query, row) for row in page]
     return rows
 
 
-def pages(client: Client, query: Query) -> Iterator[list[Json]]:
-    """The rows of the query, page by page.
+def scopes(query: Query) -> dict[str, tuple[str, ...]]:
+    """The subscriptions of each query, by what messages call them."""
+    every = query.subscriptions
+    if len(every) <= SCOPE:
+        return {"all": every}
+    starts = range(0, len(every), SCOPE)
+    return {f"{n + 1} to {min(n + SCOPE, len(every))} of {len(every)}": every[n : n + SCOPE] for n in starts}
+
+
+def pages(client: Client, query: Query, subscriptions: Sequence[str]) -> Iterator[list[Json]]:
+    """The rows of the query for some subscriptions, page by page.
 
     Raises:
         AzureError: it fails, or Azure says that it cut the answer and gives no way to the rest.
     """
     options: Json = {"resultFormat": "objectArray", "$top": PAGE}
-    body = {"subscriptions": list(query.subscriptions), "query": text_of(query), "options": options}
+    body = {"subscriptions": list(subscriptions), "query": text_of(query), "options": options}
     while True:
         document = client.query(PATH, {"api-version": calls.RESOURCE_GRAPH_API_VERSION}, body)
         data = document.get("data")
@@ -128,4 +139,4 @@ class GraphGathering(Gathering):
             super().received(Job(call, subscription), found, submit)
 
 
-__all__ = ["GRAPH", "GraphGathering", "pages", "read_fleet", "text_of"]
+__all__ = ["GRAPH", "GraphGathering", "pages", "read_fleet", "scopes", "text_of"]

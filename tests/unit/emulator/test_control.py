@@ -6,11 +6,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from emulator_wire import events, send
@@ -81,6 +83,11 @@ def test_a_scaled_clock_brings_events_by_itself() -> None:
         ("GET", "/vms/sollo", None, 404, "did you mean solo?"),
         ("GET", "/requests?vmm=a", None, 400, "query.vmm: unknown key; did you mean vm?"),
         ("GET", "/log?since=x", None, 400, "query.since: 'x' is no number"),
+        ("GET", "/evnts", None, 404, "did you mean events?"),
+        ("GET", "/events?open=yes", None, 400, "query.open: 'yes' is none of true, false"),
+        ("GET", "/requests?category=instanse", None, 400, "did you mean instance?"),
+        ("PATCH", "/events/x", {"not_befor": 1}, 400, "not_befor: unknown key; did you mean not_before?"),
+        ("POST", "/clock", {"advance": float("nan")}, 400, "advance: expected a number, found nan"),
         ("POST", "/clock", {"advance": -1}, 400, "advance: -1 is less than 0"),
         ("POST", "/clock", {}, 400, "the key advance is missing"),
         ("POST", "/faults", {"fault": "gon"}, 400, "did you mean gone?"),
@@ -106,6 +113,29 @@ def test_a_body_that_is_no_json_and_a_web_page_are_refused(emulator: Emulator) -
 def test_nobody_there() -> None:
     with pytest.raises(ControlError, match=r"no emulator answers at http://127\.0\.0\.1:1"):
         ControlClient("http://127.0.0.1:1").fleet()
+
+
+def test_what_is_no_http_is_no_news(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    parts = urlsplit(emulator.endpoint("solo"))
+    with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=10) as connection:
+        connection.sendall(b"GET no-path HTTP/1.1\r\n\r\n")
+        assert b" 400 " in connection.recv(4096)
+    assert caplog.records == []
+
+
+def test_the_journal_forgets_by_number_and_by_size() -> None:
+    with running({"vms": [{"name": "a"}]}, journal_limit=20) as small:
+        for number in range(25):
+            send(small.endpoint("a"), f"/metadata/versions?n={number}")
+        assert [entry["query"]["n"] for entry in small.control.requests()] == [str(n) for n in range(5, 25)]
+        answer = small.control.call("GET", "/requests")
+        assert (answer["last"], answer["dropped"]) == (25, 5)
+        for _ in range(30):  # 20 of them would be more than twenty times the share of an entry
+            send(small.endpoint("a"), f"/metadata/versions?x={'x' * 7000}", headers={"X": "y" * 7000})
+        assert 1 <= len(small.control.requests()) < 10
+        small.control.clear_requests()
+        send(small.endpoint("a"), "/metadata/versions")
+        assert len(small.control.requests()) == 1
 
 
 def test_two_emulators_at_once_know_nothing_of_each_other(emulator: Emulator, fleet: dict[str, Any]) -> None:
@@ -181,6 +211,9 @@ def test_the_clients_of_the_command(
     assert "event_gone" in run("log")
     assert "08:0" in run("clock")
     run("operate", "stop", "b")
+    assert "stopped" in run("change", "b", "--tag", "role=db", "--tag", "empty=", "--user-data", "Zm9v")
+    (b,) = (vm for vm in json.loads(run("fleet", "--json"))["vms"] if vm["name"] == "b")
+    assert b["tags"] == {"role": "db", "empty": ""}
     other = run("schedule", "Freeze", "a")
     run("reschedule", other.split()[8], "5")
     assert "cancelled" in run("cancel", other.split()[8])
@@ -198,7 +231,19 @@ def test_the_clients_of_the_command(
         (["serve", "--fleet", "FLEET", "--shared-address", "127.0.0.1"], 2, "not of the form address:port"),
         (["serve", "--fleet", "FLEET", "--port", "65535", "--network", "127.9.0.1/32"], 1, "no more ports above it"),
         (["serve", "--fleet", "FLEET", "--network", "127.9.0.1/24"], 2, "host bits set"),
-        (["serve", "--fleet", "FLEET", "--time-scale", "0"], 2, "not greater than 0"),
+        (["serve", "--fleet", "FLEET", "--time-scale", "0"], 2, "--time-scale: 0 is not greater than 0"),
+        (["serve", "--fleet", "FLEET", "--time-scale", "60", "--clock", "virtual"], 2, "is for a real clock"),
+        (["serve", "--fleet", "FLEET", "--journal-limit", "0"], 2, "--journal-limit: 0 is less than 1"),
+        (["serve", "--fleet", "FLEET", "--port", "70000"], 2, "argument --port: '70000' is no port"),
+        (["serve", "--fleet", "FLEET", "--start", "monday"], 2, "argument --start: 'monday' is no time such as"),
+        (["serve", "--fleet", "FLEET", "--shared-address", "10.0.0.1:80"], 2, "--shared-address: is not loopback"),
+        (["shedule", "Reboot", "a"], 2, "no 'shedule'; did you mean schedule?"),
+        (["schedule", "Rebot", "a"], 2, "no 'Rebot'; did you mean Reboot?"),
+        (["fault", "hung"], 2, "no 'hung'; did you mean hang?"),
+        (["fault", "gone", "--category", "instanse"], 2, "did you mean instance?"),
+        (["change", "a"], 2, "say what: --tag or --user-data"),
+        (["change", "a", "--tag", "x"], 2, "'x' is not of the form NAME=VALUE"),
+        (["check", "FLEET", "--fast"], 2, "unrecognized arguments: --fast"),
     ],
 )
 def test_wrong_calls_of_the_command(
@@ -206,7 +251,10 @@ def test_wrong_calls_of_the_command(
 ) -> None:
     fleet = tmp_path / "fleet.yml"
     fleet.write_text("vms: [{name: a}, {name: b}]\n", encoding="utf-8")
-    result = main([str(fleet) if a == "FLEET" else a for a in arguments])
+    try:
+        result: Any = main([str(fleet) if a == "FLEET" else a for a in arguments])
+    except SystemExit as exc:  # what the parser itself refuses
+        result = exc.code
     assert result == status
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -93,6 +93,13 @@ def test_approving_twice_and_too_late_is_fine_while_the_event_is_listed(emulator
     assert len(emulator.control.event(event_id)["approvals"]) == 2
 
 
+def test_one_that_approves_for_ever_fills_no_memory(emulator: Emulator) -> None:
+    base = emulator.endpoint("web-0")
+    event_id = emulator.control.schedule("Reboot", ["web-0"], other_tenants=None)["event_id"]
+    assert {approve(base, event_id).status for _ in range(120)} == {200}
+    assert len(emulator.control.event(event_id)["approvals"]) == 100
+
+
 def test_nobody_outside_of_the_scope_can_approve(emulator: Emulator) -> None:
     event_id = emulator.control.schedule("Reboot", ["web-0"])["event_id"]
     assert approve(emulator.endpoint("solo"), event_id).status == 400

@@ -269,6 +269,27 @@ def test_a_distorted_value_is_found_by_its_route_too(odd: Emulator) -> None:
     assert send(odd.endpoint("solo"), target).text == "AZUREPUBLICCLOUD"
 
 
+def test_connections_are_refused_for_a_while(emulator: Emulator) -> None:
+    base = emulator.endpoint("web-0")
+    emulator.control.add_fault(fault="refused", vms=["WEB-0"], lasts=30)
+    assert outcome(base) == "ConnectionRefusedError"
+    assert outcome(emulator.endpoint("web-1")) == 200
+    emulator.control.advance(30)
+    assert outcome(base) == 200
+    fault = emulator.control.add_fault(fault="refused")
+    assert {outcome(vm["endpoint"]) for vm in emulator.control.fleet()["vms"]} == {"ConnectionRefusedError"}
+    emulator.control.remove_fault(fault["id"])
+    assert outcome(base) == 200
+    emulator.control.add_fault(fault="refused", vms=["web-0"])
+    emulator.control.clear_faults()
+    assert outcome(base) == 200
+
+
+def test_a_vm_is_meant_in_any_case(emulator: Emulator) -> None:
+    assert emulator.control.add_fault(fault="gone", vms=["SOLO"])["vms"] == ["solo"]
+    assert outcome(emulator.endpoint("solo")) == 410
+
+
 def test_every_fault_has_been_seen_here() -> None:
     """A fault that no test names is one that nobody has seen work."""
     text = Path(__file__).read_text(encoding="utf-8")
@@ -286,6 +307,8 @@ def test_every_fault_has_been_seen_here() -> None:
         ({"fault": "gone", "category": "instanse"}, "category"),
         ({"fault": "gone", "probability": 2}, "probability"),
         ({"fault": "gone", "count": 0}, "count"),
+        ({"fault": "refused", "count": 1}, "count"),
+        ({"fault": "refused", "category": "instance"}, "category"),
     ],
 )
 def test_faults_that_mean_nothing_are_refused(emulator: Emulator, spec: dict[str, Any], path: str) -> None:

@@ -1,13 +1,20 @@
-"""Clients that nobody here wrote, unchanged, against the emulator: tokens, sign-in, Resource Manager."""
+"""Clients that nobody here wrote, unchanged, against the emulator: tokens, sign-in, Resource Manager, the VM itself."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from emulator_wire import send
 
+from azure_emulator.fleet.loading import load_fleet
 from azure_emulator.testing import Emulator, running
 
 azure_identity = pytest.importorskip("azure.identity", reason="azure-identity is not installed")
@@ -104,3 +111,33 @@ def test_azure_identity_signs_in_with_a_secret(emulator: Emulator, monkeypatch: 
     ) as credential:
         assert opens_resource_manager(emulator, credential.get_token(SCOPE).token)
     assert send(emulator.endpoint("a"), "/metadata/versions").status == 200
+
+
+@pytest.mark.skipif(shutil.which("ip") is None, reason="there is no ip command to make a private network with")
+def test_opentelemetry_reads_the_instance_document_at_azures_own_address(tmp_path: Path) -> None:
+    """It knows no other address, so it is run in a private network that has nothing but the emulator."""
+    pytest.importorskip("opentelemetry.resource.detector.azure.vm", reason="its Azure detector is not installed")
+    private = ["unshare", "--map-root-user", "--net"]
+    try:
+        subprocess.run([*private, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a private network cannot be made here")
+    fleet = tmp_path / "fleet.yml"
+    fleet.write_text(
+        "vms: [{name: web-0, size: Standard_E4s_v5, client_addresses: [169.254.169.254, 127.0.0.1]}]", encoding="utf-8"
+    )
+    # The guard of the tests' network would refuse the address; in there it leads nowhere else.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    script = Path(__file__).parents[2] / "support" / "link_local.py"
+    done = subprocess.run(
+        [*private, sys.executable, script, fleet],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    vm = load_fleet(fleet).vm("web-0")
+    assert (found["host.id"], found["host.name"], found["host.type"]) == (vm.vm_id, "web-0", "Standard_E4s_v5")
+    assert (found["cloud.region"], found["cloud.resource_id"]) == ("westeurope", vm.resource_id)

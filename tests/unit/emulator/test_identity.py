@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,3 +89,23 @@ def test_documented_refusals(emulator: Emulator, vm: str, more: dict[str, str], 
 def test_the_directory_of_the_vm(emulator: Emulator) -> None:
     reply = send(emulator.endpoint("own"), "/metadata/identity/info?api-version=2018-02-01")
     assert reply.json == {"tenantId": emulator.fleet.tenant_id}
+
+
+def test_no_more_than_five_at_once() -> None:
+    """Requests that take ten seconds each: five are under way, the sixth is refused, and then there is room again."""
+    fleet = {"api": {"identity": {"latency": 10}}, "vms": [{"name": "a"}, {"name": "b"}]}
+    with running(fleet, rate_limit=True) as emulator, ThreadPoolExecutor(6) as pool:
+        base = emulator.endpoint("a")
+        asked = [pool.submit(token, base, bypass_cache="true") for _ in range(5)]
+        deadline = time.monotonic() + 30
+        while emulator.control.idle()["waiting_requests"] < 5:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        assert token(base).status == 429
+        other = pool.submit(token, emulator.endpoint("b"))
+        while emulator.control.idle()["waiting_requests"] < 6:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        emulator.control.advance(10)
+        assert [reply.result().status for reply in [*asked, other]] == [200] * 6
+        assert token(base).status == 200

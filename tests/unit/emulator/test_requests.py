@@ -135,6 +135,32 @@ def test_the_first_thing_that_is_wrong_decides(
     assert send(base, target, method=method, headers=headers).status == status
 
 
+@pytest.mark.parametrize(
+    ("target", "method", "status", "words"),
+    [
+        ("?api-version=2020-10-01&x=1", "GET", 400, "Unexpected request"),
+        ("?api-version=2020-10-01&format=json", "GET", 404, "No load balancer metadata is found"),
+        ("?api-version=2020-10-01", "POST", 405, 'Http method is not allowed: Path = "/metadata/loadbalancer"'),
+        ("/inboundRules?api-version=2020-10-01", "GET", 404, "API is not found"),
+    ],
+)
+def test_the_load_balancers_part_has_words_of_its_own(
+    base: str, target: str, method: str, status: int, words: str
+) -> None:
+    reply = send(base, f"/metadata/loadbalancer{target}", method=method)
+    assert reply.status == status
+    assert words in reply.json["error"]
+
+
+def test_a_body_that_is_too_long_is_refused(emulator: Emulator, base: str) -> None:
+    body = b" " * (2**20 + 1)
+    events = "/metadata/scheduledevents?api-version=2020-07-01"
+    assert send(base, events, method="POST", body=body).json == {"error": "Bad request. The body is too long"}
+    assert send(emulator.control.url, "/events", method="POST", body=body).json == {"error": "the body is too long"}
+    assert send(emulator.resource_manager, "/subscriptions", method="POST", body=body).status == 413
+    assert [entry["status"] for entry in emulator.control.requests(category="scheduledevents")] == [400]
+
+
 def test_five_requests_a_second_for_each_vm(fleet: dict[str, object]) -> None:
     with running(fleet, rate_limit=True) as emulator:
         base = emulator.endpoint("web-0")

@@ -116,6 +116,38 @@ def test_the_flexible_set_can_be_filtered_and_expanded(caller: Caller) -> None:
     assert caller.refused(f"{COMPUTE}/virtualMachines{VERSION}&$filter=name")[0] == 400
 
 
+def test_instances_of_a_uniform_set_can_be_selected_and_filtered() -> None:
+    fleet = {
+        "scale_sets": [{"name": "db", "instances": 1}],
+        "vms": [{"name": "solo"}, {"name": "db_7", "scale_set": "db", "instance_view": "no_statuses"}],
+    }
+    power = quote("startswith(instanceView/statuses/code,'PowerState') eq true")
+    with running(fleet) as emulator:
+        caller = Caller(emulator)
+        selected = caller.list(f"{DB}/virtualMachines{VERSION}&$select=instanceView")
+        assert all("instanceView" in instance["properties"] for instance in selected)
+        filtered = caller.list(f"{DB}/virtualMachines{VERSION}&$expand=instanceView&$filter={power}")
+        assert ([i["instanceId"] for i in selected], [i["instanceId"] for i in filtered]) == (["7", "0"], ["0"])
+        assert caller.refused(f"{DB}/virtualMachines{VERSION}&$filter=name")[0] == 400
+        assert caller.refused(f"{DB}/virtualMachines{VERSION}&$select=name")[0] == 400
+        for path in ("networkInterfaces", "publicipaddresses"):  # served by Network's side, at one version alone
+            assert caller.refused(f"{DB}/{path}{VERSION}") == (400, "InvalidResourceType")
+            assert caller.list(f"{DB}/{path}?api-version=2018-10-01") is not None
+
+
+def test_one_vm_is_asked_for_its_instance_view_a_few_times_a_minute(fleet: dict[str, Any]) -> None:
+    with running(fleet, rate_limit=True) as emulator:
+        headers = bearer(emulator.endpoint("solo"))
+        place = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-demo/providers/Microsoft.Compute/virtualMachines"
+        replies = [
+            send(emulator.resource_manager, f"{place}/solo/instanceView{VERSION}", headers=headers) for _ in range(37)
+        ]
+        assert [reply.status for reply in replies] == [200] * 36 + [429]
+        assert replies[-1].headers["Retry-After"] == "5"
+        other = send(emulator.resource_manager, f"{place}/web-0/instanceView{VERSION}", headers=headers)
+        assert other.status == 200
+
+
 def test_the_instance_view_of_one_vm(caller: Caller) -> None:
     path = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/RG-demo/providers/Microsoft.Compute/virtualMachines"
     view = send(caller.base, f"{path}/WEB-1/instanceView{VERSION}", headers=caller.headers).json

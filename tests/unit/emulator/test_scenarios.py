@@ -10,9 +10,11 @@ import yaml
 
 from azure_emulator.cli import main
 from azure_emulator.errors import InputError
+from azure_emulator.events.model import VIEW
 from azure_emulator.playing.matching import difference
 from azure_emulator.playing.running import find, load, play, shipped
 from azure_emulator.playing.specification import ACTIONS, read_scenario
+from azure_emulator.testing import running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,15 +76,12 @@ def test_a_shipped_scenario_fails_when_what_it_expects_is_turned_round(
         ({"expect": {"document": {"vm": "a", "incarnation": 9}}}, "DocumentIncarnation is 1, not 9"),
         ({"expect": {"document": {"vm": "a", "events": [{}]}}}, "Events has 0 entries, not 1"),
         ({"expect": {"requests": {"vm": "a", "at_least": 1}}}, "0 requests (a), not at least 1"),
-        ({"expect": {"vm": "b", "state": "running"}}, "no VM 'b'"),
         ({"request": {"vm": "a", "path": "/metadata/versions", "expect": {"status": 404}}}, "status 200, not 404"),
         ({"request": {"vm": "a", "path": "/metadata/versions", "expect": {"error": "refused"}}}, "is 200, not refused"),
         ({"request": {"vm": "a", "path": "/metadata/versions", "expect": {"json": {"x": 1}}}}, "x is missing"),
         ({"request": {"vm": "a", "path": "/metadata/versions", "expect": {"text": "x"}}}, "the text is"),
-        ({"request": {"vm": "c", "path": "/"}}, "no VM 'c' in the fleet"),
         ({"run": {"command": [sys.executable, "-c", "raise SystemExit(3)"]}}, "ended with 3, not 0"),
         ({"run": {"command": ["/nowhere/at-all"]}}, "No such file"),
-        ({"schedule": {"type": "Reboot", "resources": ["z"]}}, "resources[0]: no VM 'z'"),
         ({"operate": {"operation": "stop", "resources": ["a"], "as": "x"}}, "0 events came of it"),
         ({"expect": {"vm": "a", "state": "frozen", "within": 5}}, "a is running, not frozen"),
     ],
@@ -119,6 +118,41 @@ def test_a_step_that_goes_wrong_is_named_with_what_was_found(
         ),
         ([{"request": {"vm": "a", "path": "/", "expect": {"stat": 1}}}], "steps[0].request.expect.stat", "status?"),
         (["advance"], "steps[0]", "expected a mapping, found text"),
+        ([{"expect": {}}], "steps[0].expect", "expects nothing"),
+        ([{"expect": {"vm": "a"}}], "steps[0].expect", "go together"),
+        ([{"expect": {"vm": "a", "state": "runing"}}], "steps[0].expect.state", "did you mean running?"),
+        ([{"expect": {"vm": "a", "state": "frozen", "has": {"open": True}}}], "steps[0].expect.has", "of which event"),
+        (
+            [
+                {"schedule": {"type": "Reboot", "resources": ["a"], "as": "e"}},
+                {"expect": {"event": "e", "has": {"statu": 1}}},
+            ],
+            "steps[1].expect.has.statu",
+            "did you mean status?",
+        ),
+        (
+            [{"expect": {"document": {"vm": "a", "events": [{"EventStats": "Started"}]}}}],
+            "steps[0].expect.document.events[0].EventStats",
+            "did you mean EventStatus?",
+        ),
+        (
+            [{"expect": {"document": {"vm": "a", "api_version": "2020-07-02"}}}],
+            "steps[0].expect.document.api_version",
+            "did you mean 2020-07-01?",
+        ),
+        (
+            [{"expect": {"requests": {"category": "instanc", "count": 0}}}],
+            "steps[0].expect.requests.category",
+            "did you mean instance?",
+        ),
+        ([{"fault": {"fault": "delay"}}], "steps[0].fault.seconds", "how long"),
+        (
+            [{"schedule": {"type": "Preempt", "resources": ["a"], "impact": 1}}],
+            "steps[0].schedule.impact",
+            "does not come back",
+        ),
+        ([{"request": {"vm": "a", "path": "metadata"}}], "steps[0].request.path", "no path such as"),
+        ([{"request": {"vm": "a", "path": "/", "method": "GTE"}}], "steps[0].request.method", "is none of GET"),
     ],
 )
 def test_a_bad_scenario_is_refused_with_the_key(steps: list[Any], path: str, problem: str) -> None:
@@ -126,6 +160,34 @@ def test_a_bad_scenario_is_refused_with_the_key(steps: list[Any], path: str, pro
         read_scenario({**BASE, "steps": steps})
     assert caught.value.path == path
     assert problem in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("step", "path"),
+    [
+        ({"schedule": {"type": "Reboot", "resources": ["a", "z"]}}, "schedule.resources[1]"),
+        ({"operate": {"operation": "stop", "resources": ["z"]}}, "operate.resources[0]"),
+        ({"fault": {"fault": "gone", "vms": ["z"]}}, "fault.vms[0]"),
+        ({"change": {"vm": "z", "tags": {}}}, "change.vm"),
+        ({"request": {"vm": "z", "path": "/"}}, "request.vm"),
+        ({"run": {"command": ["true"], "vm": "z"}}, "run.vm"),
+        ({"expect": {"vm": "z", "state": "running"}}, "expect.vm"),
+        ({"expect": {"document": {"vm": "z"}}}, "expect.document.vm"),
+        ({"expect": {"requests": {"vm": "z", "count": 0}}}, "expect.requests.vm"),
+    ],
+)
+def test_a_vm_that_is_not_in_the_fleet_is_named_before_anything_is_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], step: dict[str, Any], path: str
+) -> None:
+    file = write(tmp_path, step)
+    assert main(["play", str(file)]) == 2
+    problem = "no VM 'z' in the fleet; known are a"
+    assert capsys.readouterr() == ("", f"azure-emulator: {file}: steps[0].{path}: {problem}\n")
+
+
+def test_what_the_control_side_shows_of_an_event_is_what_a_scenario_may_expect() -> None:
+    with running(BASE["fleet"]) as emulator:
+        assert tuple(emulator.control.schedule("Freeze", "a")) == VIEW
 
 
 def test_the_file_is_named_with_the_key(tmp_path: Path) -> None:
@@ -155,8 +217,6 @@ def test_programs_of_ones_own_are_told_where_to_ask(tmp_path: Path) -> None:
 
 
 def test_a_scenario_plays_on_an_emulator_that_runs_already_and_at_its_pace(tmp_path: Path) -> None:
-    from azure_emulator.testing import running
-
     steps = (
         {"schedule": {"type": "Freeze", "resources": ["a"], "not_before": 50, "impact": 10, "settle": 10, "as": "e"}},
         {"advance": 40},

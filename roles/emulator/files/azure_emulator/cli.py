@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from azure_emulator import __version__
 from azure_emulator.client import ControlClient
@@ -22,7 +23,8 @@ from azure_emulator.events.operations import OPERATIONS
 from azure_emulator.faults import FAULT_CATEGORIES, FAULTS
 from azure_emulator.fleet.generate import as_yaml, generate
 from azure_emulator.fleet.loading import load_fleet
-from azure_emulator.reporting import print_events, print_faults, print_fleet, print_log, print_requests
+from azure_emulator.reading import did_you_mean
+from azure_emulator.reporting import print_events, print_faults, print_fleet, print_log, print_requests, print_vms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +38,7 @@ _POLL = 0.2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 (it went wrong) or 2 (it was called wrongly)."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
     except InputError as exc:
@@ -55,20 +57,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # The parser
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest name that would be right."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if found:
+            hint = did_you_mean(found[1], [name.strip(" '") for name in found[2].split(",")])
+            message = f"{message[: found.start()]}no {found[1]!r}{hint}"
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's parser."""
+    command = _Parser(
         prog="azure-emulator",
         description="A local Azure: metadata services, scheduled events and Resource Manager of a fleet of VMs.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command.add_argument("--version", action="version", version=__version__)
+    commands = command.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_local(commands)
     _add_event_commands(commands)
     _add_reading_commands(commands)
     _add_fault_commands(commands)
     _add_time_commands(commands)
-    return parser
+    return command
 
 
 def _command(commands: Any, name: str, run: Any, help_text: str, *, client: bool = True) -> argparse.ArgumentParser:
@@ -86,9 +100,20 @@ def _command(commands: Any, name: str, run: Any, help_text: str, *, client: bool
 def _add_serve(commands: Any) -> None:
     serve = _command(commands, "serve", _serve, "Serve a fleet until SIGINT or SIGTERM.", client=False)
     serve.add_argument("--fleet", required=True, type=Path, metavar="FILE", help="fleet file (YAML)")
-    serve.add_argument("--network", default="127.80.0.0/16", help="the VMs' addresses come from here (%(default)s)")
-    serve.add_argument("--port", type=_port, default=PORT, help="of every VM; 0 for a free one (%(default)s)")
-    serve.add_argument("--control-address", default="127.0.0.1", metavar="ADDRESS", help="of both other sides")
+    serve.add_argument(
+        "--network",
+        default="127.80.0.0/16",
+        help="the VMs' addresses come from here; of a /32 they get a port each (%(default)s)",
+    )
+    serve.add_argument(
+        "--port", type=_port, default=PORT, metavar="PORT", help="of every VM; 0 for a free one (%(default)s)"
+    )
+    serve.add_argument(
+        "--control-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="of the control side and of Resource Manager (%(default)s)",
+    )
     serve.add_argument("--control-port", type=_port, default=CONTROL_PORT, help="0 for a free one (%(default)s)")
     serve.add_argument(
         "--resource-manager-port",
@@ -100,9 +125,15 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--start", type=_moment, metavar="TIME", help="first reading, such as 2026-01-05T08:00:00Z")
     limits = serve.add_mutually_exclusive_group()
     limits.add_argument(
-        "--rate-limit", dest="rate_limit", action="store_true", default=None, help="whatever the file says"
+        "--rate-limit",
+        dest="rate_limit",
+        action="store_true",
+        default=None,
+        help="hold the rates, whatever the file says",
     )
-    limits.add_argument("--no-rate-limit", dest="rate_limit", action="store_false", help="whatever the file says")
+    limits.add_argument(
+        "--no-rate-limit", dest="rate_limit", action="store_false", help="hold none, whatever the file says"
+    )
     serve.add_argument(
         "--journal-limit", type=int, default=10_000, metavar="N", help="requests to remember (%(default)s)"
     )
@@ -116,7 +147,7 @@ def _add_serve(commands: Any) -> None:
 
 def _add_local(commands: Any) -> None:
     check = _command(commands, "check", _check, "Check a fleet file.", client=False)
-    check.add_argument("fleet", type=Path, metavar="FILE")
+    check.add_argument("fleet", type=Path, metavar="FILE", help="fleet file (YAML)")
     make = _command(commands, "generate", _generate, "Print a fleet file of any size.", client=False)
     make.add_argument("--vms", type=int, default=10, help="how many (%(default)s)")
     play = _command(
@@ -132,8 +163,8 @@ def _add_local(commands: Any) -> None:
 
 def _add_event_commands(commands: Any) -> None:
     schedule = _command(commands, "schedule", _schedule, "Schedule an event.")
-    schedule.add_argument("type", choices=EVENT_TYPES)
-    schedule.add_argument("resources", nargs="+", metavar="VM")
+    schedule.add_argument("type", choices=EVENT_TYPES, help="what Azure announces")
+    schedule.add_argument("resources", nargs="+", metavar="VM", help="all of one availability set or placement group")
     seconds = (
         ("--not-before", "earliest start from now; else the type's minimum notice"),
         ("--impact", "how long the VMs are away"),
@@ -145,20 +176,31 @@ def _add_event_commands(commands: Any) -> None:
     for option, help_text in seconds:
         schedule.add_argument(option, type=float, metavar="SECONDS", help=help_text)
     schedule.add_argument("--duration", type=int, metavar="SECONDS", help="DurationInSeconds as shown")
-    schedule.add_argument("--source", choices=("Platform", "User"))
-    schedule.add_argument("--description")
+    schedule.add_argument("--source", choices=("Platform", "User"), help="EventSource; else the type's")
+    schedule.add_argument("--description", metavar="TEXT", help="Description; else what Azure usually says")
     schedule.add_argument("--impact-type", choices=(*EVENT_TYPES, "None"), help="what really happens")
     schedule.add_argument("--coupled", metavar="WORD", help="wait for the approval of others with this word")
-    schedule.add_argument("--event-id", metavar="GUID")
+    schedule.add_argument("--event-id", metavar="GUID", help="EventId; else a made-up one")
     schedule.add_argument("--started", action="store_true", default=None, help="a sudden hardware failure")
     cancel = _command(commands, "cancel", _cancel, "Cancel a scheduled event.")
-    cancel.add_argument("event_id", metavar="EVENTID")
+    cancel.add_argument("event_id", metavar="EVENTID", help="as it is listed, in any case")
     move = _command(commands, "reschedule", _reschedule, "Change an event's NotBefore.")
-    move.add_argument("event_id", metavar="EVENTID")
+    move.add_argument("event_id", metavar="EVENTID", help="as it is listed, in any case")
     move.add_argument("not_before", type=float, metavar="SECONDS", help="from now")
+    change = _command(commands, "change", _change, "Give a VM other tags or user data.")
+    change.add_argument("vm", metavar="VM", help="which VM")
+    change.add_argument(
+        "--tag",
+        dest="tags",
+        type=_tag,
+        action="append",
+        metavar="NAME=VALUE",
+        help="a tag; those that are given are all it has then",
+    )
+    change.add_argument("--user-data", metavar="BASE64", help="its user data from now on")
     operate = _command(commands, "operate", _operate, "Do what a user does to VMs.")
-    operate.add_argument("operation", choices=OPERATIONS)
-    operate.add_argument("resources", nargs="+", metavar="VM")
+    operate.add_argument("operation", choices=OPERATIONS, help="what to do")
+    operate.add_argument("resources", nargs="+", metavar="VM", help="to which VMs")
 
 
 def _add_reading_commands(commands: Any) -> None:
@@ -166,8 +208,8 @@ def _add_reading_commands(commands: Any) -> None:
     events = _command(commands, "events", _events, "Show all events.")
     events.add_argument("--open", action="store_true", help="only those in the document")
     requests = _command(commands, "requests", _requests, "Show the requests that the services got.")
-    requests.add_argument("--vm")
-    requests.add_argument("--category")
+    requests.add_argument("--vm", help="only those to its service")
+    requests.add_argument("--category", help="only those of a category or call")
     requests.add_argument("--since", type=int, metavar="SEQ", help="only newer ones")
     requests.add_argument("--clear", action="store_true", help="forget them afterwards")
     log = _command(commands, "log", _log, "Show what happened.")
@@ -179,15 +221,15 @@ def _add_fault_commands(commands: Any) -> None:
     fault.add_argument("fault", choices=FAULTS, metavar="FAULT", help=", ".join(FAULTS))
     fault.add_argument("--vm", dest="vms", action="append", metavar="VM", help="only this one; may be repeated")
     fault.add_argument("--category", choices=FAULT_CATEGORIES, metavar="CATEGORY", help=", ".join(FAULT_CATEGORIES))
-    fault.add_argument("--method", choices=("GET", "POST"))
-    fault.add_argument("--subscription-id")
+    fault.add_argument("--method", choices=("GET", "POST"), help="only such requests")
+    fault.add_argument("--subscription-id", metavar="GUID", help="Resource Manager: only this subscription")
     fault.add_argument("--count", type=int, help="how many requests it hits")
     fault.add_argument("--skip", type=int, help="how many it lets pass first")
-    fault.add_argument("--probability", type=float)
-    fault.add_argument("--seed")
-    fault.add_argument("--lasts", type=float, metavar="SECONDS")
+    fault.add_argument("--probability", type=float, help="0 to 1: how likely it hits")
+    fault.add_argument("--seed", help="what chance derives from")
+    fault.add_argument("--lasts", type=float, metavar="SECONDS", help="after which it ends")
     fault.add_argument("--seconds", type=float, help="of a delay, or until a hang ends in a reset")
-    fault.add_argument("--retry-after", type=int, metavar="SECONDS")
+    fault.add_argument("--retry-after", type=int, metavar="SECONDS", help="add such a header")
     fault.add_argument("--error", help="error text")
     fault.add_argument("--value", help="region_lag: the newest api-version")
     faults = _command(commands, "faults", _faults, "Show the faults, or end them.")
@@ -198,17 +240,23 @@ def _add_fault_commands(commands: Any) -> None:
 def _add_time_commands(commands: Any) -> None:
     _command(commands, "clock", _clock, "Show the clock.")
     advance = _command(commands, "advance", _advance, "Put the clock forward.")
-    advance.add_argument("seconds", type=float)
+    advance.add_argument("seconds", type=float, metavar="SECONDS", help="by how many")
     wait = _command(commands, "wait-idle", _wait_idle, "Wait until no event is open.")
     wait.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="real ones (%(default)s)")
     wait.add_argument("--advance", action="store_true", help="put a virtual clock forward meanwhile")
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError("not in 0..65535")
-    return value
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+    return int(text)
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not name or not mark:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
 
 
 def _moment(text: str) -> float:
@@ -325,6 +373,15 @@ def _operate(options: argparse.Namespace) -> None:
     _show(options, result, lambda r: print_events(r["events"]))
 
 
+def _change(options: argparse.Namespace) -> None:
+    changes = _given(options, "vm", "tags")
+    if options.tags is not None:
+        changes["tags"] = dict(options.tags)
+    if not changes:
+        raise InputError("change", "say what: --tag or --user-data")
+    _show(options, _client(options).change_vm(options.vm, **changes), lambda vm: print_vms([vm]))
+
+
 def _fleet(options: argparse.Namespace) -> None:
     _show(options, _client(options).fleet(), print_fleet)
 
@@ -384,4 +441,4 @@ def _wait_idle(options: argparse.Namespace) -> int:
     return 0
 
 
-__all__ = ["CONTROL_PORT", "CONTROL_VARIABLE", "PORT", "RESOURCE_MANAGER_PORT", "main"]
+__all__ = ["CONTROL_PORT", "CONTROL_VARIABLE", "PORT", "RESOURCE_MANAGER_PORT", "main", "parser"]

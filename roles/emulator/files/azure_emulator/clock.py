@@ -43,8 +43,10 @@ class Clock:
     ) -> None:
         if mode not in ("real", "virtual"):
             raise InputError("clock", f"{mode!r} is neither real nor virtual")
-        if math.isnan(scale) or scale <= 0:
-            raise InputError("time_scale", f"{scale:g} is not greater than 0; for a clock that stands use virtual")
+        if not 0 < scale < math.inf:
+            raise InputError("--time-scale", f"{scale:g} is not greater than 0; for a clock that stands use virtual")
+        if mode == "virtual" and scale != 1:
+            raise InputError("--time-scale", "is for a real clock; a virtual one stands until it is put forward")
         self.mode = mode
         self.scale = scale if mode == "real" else 0.0
         self._real = real

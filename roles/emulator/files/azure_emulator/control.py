@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives import serialization
 
@@ -24,8 +24,9 @@ from azure_emulator.errors import EmulatorError, InputError, NotFoundError
 from azure_emulator.events.model import EventSpec
 from azure_emulator.events.operations import OperationSpec
 from azure_emulator.faults import FaultSpec
+from azure_emulator.journal import JOURNAL_CATEGORIES
 from azure_emulator.messages import Answer, Request, json_answer
-from azure_emulator.reading import key, mapping_of, number, optional, read, refuse_unknown, text
+from azure_emulator.reading import choice, did_you_mean, key, mapping_of, number, optional, read, refuse_unknown, text
 
 if TYPE_CHECKING:
     from azure_emulator.fleet.model import Vm
@@ -73,6 +74,39 @@ class ChangeSpec:
     user_data: str | None = key(optional(text(empty=True)), "Its user data from now on.", default=None)
 
 
+class Route(NamedTuple):
+    """A call of the control side; ``handler`` is the name of a method of :class:`ControlApi`."""
+
+    method: str
+    path: str
+    handler: str
+    help: str
+
+
+ROUTES = (
+    Route("GET", "/healthz", "_health", "Whether it is there: status, number of VMs, version, process id."),
+    Route("GET", "/fleet", "_fleet", "The fleet with all addresses; each VM with ids, place, tags and state."),
+    Route("GET", "/vms/{id}", "_vm", "One VM."),
+    Route("PATCH", "/vms/{id}", "_change_vm", "Give a VM other tags or user data."),
+    Route("GET", "/events", "_events", "All events with their history; with ``open=true`` those in the document."),
+    Route("POST", "/events", "_schedule", "Schedule an event."),
+    Route("GET", "/events/{id}", "_event", "One event."),
+    Route("PATCH", "/events/{id}", "_reschedule", "Move the NotBefore of a scheduled event."),
+    Route("DELETE", "/events/{id}", "_cancel", "Cancel a scheduled event."),
+    Route("POST", "/operations", "_operate", "Do what a user does; answers the events that came of it."),
+    Route("GET", "/requests", "_requests", "The request journal; parameters ``vm``, ``category`` and ``since``."),
+    Route("DELETE", "/requests", "_clear_requests", "Forget the requests so far."),
+    Route("GET", "/faults", "_faults", "All faults with what they hit so far."),
+    Route("POST", "/faults", "_add_fault", "Have something go wrong."),
+    Route("DELETE", "/faults", "_clear_faults", "End all faults."),
+    Route("DELETE", "/faults/{id}", "_remove_fault", "End one fault."),
+    Route("GET", "/clock", "_clock", "Mode, scale, now, and two anchors to compute it from real time."),
+    Route("POST", "/clock", "_advance", "Put the clock forward; answers when all that fell due has happened."),
+    Route("GET", "/idle", "_idle", "Whether no event is open, how many requests wait, and when something is due next."),
+    Route("GET", "/log", "_log", "What happened: events, states, commands, faults; parameter ``since``."),
+    Route("GET", INTERMEDIATE_PATH, "_intermediate", "The CA that issued the signer of attested documents (DER)."),
+    Route("GET", ROOT_PATH, "_root", "The emulator's root CA (PEM)."),
+)
 Handler = Callable[[Request, dict[str, str]], Result | Awaitable[Result]]
 
 
@@ -81,36 +115,17 @@ class ControlApi:
 
     def __init__(self, hood: Neighbourhood, surroundings: Surroundings) -> None:
         self._hood, self._around = hood, surroundings
-        event, vm, fault = r"/events/(?P<id>[^/]+)", r"/vms/(?P<id>[^/]+)", r"/faults/(?P<id>[^/]+)"
-        routes: list[tuple[str, str, Handler]] = [
-            ("GET", "/healthz", self._health),
-            ("GET", "/fleet", self._fleet),
-            ("GET", vm, self._vm),
-            ("PATCH", vm, self._change_vm),
-            ("GET", "/events", self._events),
-            ("POST", "/events", self._schedule),
-            ("GET", event, self._event),
-            ("PATCH", event, self._reschedule),
-            ("DELETE", event, self._cancel),
-            ("POST", "/operations", self._operate),
-            ("GET", "/requests", self._requests),
-            ("DELETE", "/requests", self._clear_requests),
-            ("GET", "/faults", self._faults),
-            ("POST", "/faults", self._add_fault),
-            ("DELETE", "/faults", self._clear_faults),
-            ("DELETE", fault, self._remove_fault),
-            ("GET", "/clock", self._clock),
-            ("POST", "/clock", self._advance),
-            ("GET", "/idle", self._idle),
-            ("GET", "/log", self._log),
-            ("GET", INTERMEDIATE_PATH, self._intermediate),
-            ("GET", ROOT_PATH, self._root),
+        self._names = [route.path.lstrip("/") for route in ROUTES]
+        self._routes = [
+            (route.method, re.compile(route.path.replace("{id}", "(?P<id>[^/]+)")), getattr(self, route.handler))
+            for route in ROUTES
         ]
-        self._routes = [(method, re.compile(path), handler) for method, path, handler in routes]
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request; errors say in ``error`` what is wrong and in ``path`` where."""
         try:
+            if request.too_long:
+                return json_answer({"error": "the body is too long"}, 413)
             result = self._find(request)
             if isinstance(result, Answer):
                 return result
@@ -139,7 +154,9 @@ class ControlApi:
             methods = ", ".join(method for method, _match, _handler in fitting)
             text = f"{request.path} takes {methods}, not {request.method}"
             return json_answer({"error": text}, 405, Allow=methods)
-        return json_answer({"error": f"no {request.path} on the control side"}, 404)
+        known = sorted({route.partition("/")[0] for route in self._names})
+        hint = did_you_mean(request.path.strip("/").partition("/")[0], known)
+        return json_answer({"error": f"no {request.path} on the control side{hint}"}, 404)
 
     # What there is
 
@@ -204,7 +221,7 @@ class ControlApi:
     # Events
 
     def _events(self, request: Request, _names: dict[str, str]) -> Result:
-        only_open = _parameters(request, "open").get("open") == "true"
+        only_open = choice("true", "false")(_parameters(request, "open").get("open", "false"), "query.open") == "true"
         return [e.view() for e in self._hood.engine.events.values() if e.is_open or not only_open]
 
     def _event(self, request: Request, names: dict[str, str]) -> Result:
@@ -235,6 +252,7 @@ class ControlApi:
             vm = self._hood.fleet.vm(given["vm"]).key
             entries = [entry for entry in entries if entry["vm"] == vm]
         if "category" in given:
+            choice(*JOURNAL_CATEGORIES)(given["category"], "query.category")
             entries = [entry for entry in entries if entry["category"] == given["category"]]
         return {"last": self._hood.requests.last, "dropped": self._hood.requests.dropped, "requests": entries}
 
@@ -255,27 +273,16 @@ class ControlApi:
         return [fault.view(self._now()) for fault in self._hood.faults.all()]
 
     def _add_fault(self, request: Request, _names: dict[str, str]) -> Result:
-        spec = read(FaultSpec, _body(request), "")
-        for index, name in enumerate(spec.vms):
-            try:
-                self._hood.fleet.vm(name)
-            except NotFoundError as exc:
-                raise InputError(f"vms[{index}]", str(exc)) from exc
-        now = self._now()
-        fault = self._hood.faults.add(spec, now)
-        self._hood.note(now, "fault_added", fault_id=fault.id, fault=spec.fault)
-        return fault.view(now)
+        return self._hood.add_fault(read(FaultSpec, _body(request), "")).view(self._now())
 
     def _clear_faults(self, request: Request, _names: dict[str, str]) -> Result:
         _parameters(request)
-        self._hood.faults.clear()
-        self._hood.note(self._now(), "faults_cleared")
+        self._hood.end_faults()
         return []
 
     def _remove_fault(self, request: Request, names: dict[str, str]) -> Result:
         _parameters(request)
-        self._hood.faults.remove(names["id"])
-        self._hood.note(self._now(), "fault_removed", fault_id=names["id"])
+        self._hood.end_faults(names["id"])
         return {"id": names["id"]}
 
     # Certificates
@@ -332,7 +339,7 @@ def _parameters(request: Request, *known: str) -> dict[str, str]:
 def _number(parameters: dict[str, str], name: str) -> int:
     value = parameters.get(name, "0")
     if not value.isdecimal():
-        raise InputError(f"query.{name}", f"{value!r} is no number")
+        raise InputError(f"query.{name}", f"{value!r} is no number such as 0 or 17")
     return int(value)
 
 
@@ -344,4 +351,4 @@ def _body(request: Request) -> Any:
         raise InputError("", f"the body is not JSON: {exc}") from exc
 
 
-__all__ = ["ControlApi", "Surroundings"]
+__all__ = ["ROUTES", "ChangeSpec", "ClockSpec", "ControlApi", "RescheduleSpec", "Route", "Surroundings"]

@@ -23,6 +23,10 @@ class InputError(EmulatorError):
         self.path = path
         self.problem = problem
 
+    def inside(self, *outer: str) -> InputError:
+        """The same error, seen from further outside: first a file, or the key that its path is below."""
+        return InputError(": ".join(filter(None, [*outer, self.path])), self.problem)
+
 
 class NotFoundError(EmulatorError):
     """A control call names something that is not there."""

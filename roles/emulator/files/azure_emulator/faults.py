@@ -40,7 +40,8 @@ REPLACEMENTS = {
     "not_json": "200 with text that is not JSON",
     "empty": "200 with an empty body",
 }
-FAULTS = (*REPLACEMENTS, *DISTORTIONS)
+REFUSALS = {"refused": "connections are refused, as before the service is up after a boot"}
+FAULTS = (*REPLACEMENTS, *REFUSALS, *DISTORTIONS)
 FAULT_CATEGORIES = (*CATEGORIES, RESOURCE_MANAGER, *CALLS)
 
 
@@ -148,7 +149,7 @@ class Faults:
         Raises:
             InputError: keys that mean nothing for this fault.
         """
-        _refuse_contradictions(spec)
+        check_fault(spec)
         self._made += 1
         fault = Fault(f"fault-{self._made}", spec, at, chance=random.Random(f"{spec.seed}/{self._made}"))
         self._faults.append(fault)
@@ -173,13 +174,25 @@ class Faults:
         """All faults, spent ones too."""
         return list(self._faults)
 
+    def refuses(self, vm: str, now: float) -> bool:
+        """Whether connections to a VM's service are refused."""
+        return any(
+            fault.spec.fault in REFUSALS and fault.active(now) and (not fault.spec.vms or vm in fault.spec.vms)
+            for fault in self._faults
+        )
+
     def choose(self, target: Target, now: float) -> list[Fault]:
         """The faults that hit a request: at most one that replaces the answer, and any number that change it."""
         chosen: list[Fault] = []
         replaced = False
         for fault in self._faults:
             replaces = fault.spec.fault in REPLACEMENTS
-            if (replaces and replaced) or not fault.active(now) or not fault.matches(target):
+            if (
+                (replaces and replaced)
+                or fault.spec.fault in REFUSALS
+                or not fault.active(now)
+                or not fault.matches(target)
+            ):
                 continue
             if fault.draw():
                 chosen.append(fault)
@@ -187,15 +200,41 @@ class Faults:
         return chosen
 
 
-def _refuse_contradictions(spec: FaultSpec) -> None:
+def check_fault(spec: FaultSpec) -> None:
+    """Refuse a fault that contradicts itself.
+
+    Raises:
+        InputError: with the key.
+    """
     if spec.fault == "delay" and spec.seconds is None:
         raise InputError("seconds", "a delay needs to know how long")
     if spec.fault == "region_lag" and spec.value is None:
         raise InputError("value", "region_lag needs the newest api-version that the region has")
     if spec.vms and spec.category in (RESOURCE_MANAGER, *CALLS):
         raise InputError("vms", "calls of Resource Manager belong to no VM; choose by category and subscription_id")
+    if spec.fault in REFUSALS:
+        _refuse_choices(spec)
     if spec.fault in DISTORTIONS and spec.category in (RESOURCE_MANAGER, *CALLS):
         raise InputError("fault", f"{spec.fault} is for the metadata service, not for Resource Manager")
 
 
-__all__ = ["FAULTS", "FAULT_CATEGORIES", "REPLACEMENTS", "RESOURCE_MANAGER", "Fault", "FaultSpec", "Faults", "Target"]
+def _refuse_choices(spec: FaultSpec) -> None:
+    """A connection is refused before there is a request to choose by."""
+    default = FaultSpec(fault=spec.fault)
+    for name in ("category", "method", "subscription_id", "count", "skip", "probability"):
+        if getattr(spec, name) != getattr(default, name):
+            raise InputError(name, f"means nothing for {spec.fault}; choose by vms and lasts")
+
+
+__all__ = [
+    "FAULTS",
+    "FAULT_CATEGORIES",
+    "REFUSALS",
+    "REPLACEMENTS",
+    "RESOURCE_MANAGER",
+    "Fault",
+    "FaultSpec",
+    "Faults",
+    "Target",
+    "check_fault",
+]

@@ -20,7 +20,10 @@ HTML = "text/html; charset=utf-8"
 
 
 class Request(NamedTuple):
-    """A request. ``path`` is decoded; ``query`` has every parameter in order; header names compare in any case."""
+    """A request. ``path`` is decoded; ``query`` has every parameter in order; header names compare in any case.
+
+    A body that is ``too_long`` has not been read.
+    """
 
     method: str
     path: str
@@ -28,6 +31,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     body: bytes = b""
     base: str = ""
+    too_long: bool = False
 
     def parameter(self, name: str) -> str | None:
         """The first value of a parameter, or None."""

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from azure_emulator.certificates import Authority
 from azure_emulator.clock import Clock, Timeline, iso
+from azure_emulator.errors import InputError, NotFoundError
 from azure_emulator.events.engine import Engine
 from azure_emulator.events.machines import RUNNING, Machines
 from azure_emulator.events.operations import Operations
-from azure_emulator.faults import Faults
+from azure_emulator.faults import REFUSALS, Fault, Faults, FaultSpec
 from azure_emulator.imds.service import MetadataService
 from azure_emulator.journal import Journal
 from azure_emulator.resource_manager.lists import Lists
@@ -96,6 +98,50 @@ class Neighbourhood:
             self.hooks.append(Hook(machine, "begin", details["event_id"], after))
         elif machine.spec.on_impact.end and after == RUNNING:
             self.hooks.append(Hook(machine, "end", details["event_id"], after))
+
+    def takes_connections(self, vm: str) -> bool:
+        """Whether a VM's service takes connections: not while the VM is down, nor while a fault refuses them."""
+        return self.machines[vm].answers and not self.faults.refuses(vm, self.clock.now())
+
+    # Faults
+
+    def add_fault(self, spec: FaultSpec) -> Fault:
+        """Have something go wrong from now on.
+
+        Raises:
+            InputError: a VM that is not there, or keys that mean nothing for this fault.
+        """
+        keys = []
+        for index, name in enumerate(spec.vms):
+            try:
+                keys.append(self.fleet.vm(name).key)
+            except NotFoundError as exc:
+                raise InputError(f"vms[{index}]", str(exc)) from exc
+        now = self.clock.now()
+        fault = self.faults.add(dataclasses.replace(spec, vms=tuple(keys)), now)
+        self.note(now, "fault_added", fault_id=fault.id, fault=spec.fault)
+        if spec.fault in REFUSALS:
+            self._look_again()
+            if spec.lasts is not None:
+                self.timeline.at(now + spec.lasts, lambda _due: self._look_again())
+        return fault
+
+    def end_faults(self, fault_id: str | None = None) -> None:
+        """End a fault, or all of them.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        if fault_id is None:
+            self.faults.clear()
+            self.note(self.clock.now(), "faults_cleared")
+        else:
+            self.faults.remove(fault_id)
+            self.note(self.clock.now(), "fault_removed", fault_id=fault_id)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self.dirty.update(self.fleet.vms)
 
     # Time
 

@@ -12,14 +12,36 @@ import dataclasses
 import difflib
 import ipaddress
 import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from azure_emulator.errors import InputError
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Callable[..., Any])
 Reader = Callable[[Any, str], T]
+_FORMS: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_MANY = 12
 _MISSING: Any = dataclasses.MISSING
+# They would end the name where it stands in a resource id or in an address. What Azure would not take besides is let
+# pass, so that callers can be shown names that are out to hurt them.
+_NOT_IN_NAMES = "/\\?#%"
+
+
+def form(words: str) -> Callable[[R], R]:
+    """Says in which form a reader takes its values, for the reference."""
+
+    def decorate(reader: R) -> R:
+        _FORMS[reader] = words
+        return reader
+
+    return decorate
+
+
+def form_of(reader: Reader[Any]) -> str:
+    """The form in which a reader takes its values."""
+    return _FORMS.get(reader, "anything")
 
 
 def key(
@@ -39,7 +61,14 @@ def keys_of(specification: type) -> dict[str, dataclasses.Field[Any]]:
     return {f.metadata.get("name") or f.name: f for f in fields if "reader" in f.metadata}
 
 
-def read(specification: type[T], value: Any, path: str, *, missing: Mapping[str, Any] | None = None) -> T:
+def read(
+    specification: type[T],
+    value: Any,
+    path: str,
+    *,
+    missing: Mapping[str, Any] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> T:
     """Make a specification's object from a mapping.
 
     Args:
@@ -47,17 +76,19 @@ def read(specification: type[T], value: Any, path: str, *, missing: Mapping[str,
         value: what the user wrote.
         path: where it stands.
         missing: values for keys that the user left out (already in the form that the readers take).
+        places: where those of them stand that the user wrote somewhere else.
 
     Raises:
         InputError: no mapping, an unknown or missing key, or a value that its reader refuses.
     """
     fields = keys_of(specification)
-    mapping = refuse_unknown(value, fields, path)
-    mapping = {**(missing or {}), **mapping}
+    own = refuse_unknown(value, fields, path)
+    mapping = {**(missing or {}), **own}
     arguments: dict[str, Any] = {}
     for name, field in fields.items():
         if name in mapping:
-            arguments[field.name] = field.metadata["reader"](mapping[name], join(path, name))
+            place = join(path, name) if name in own else (places or {}).get(name, join(path, name))
+            arguments[field.name] = field.metadata["reader"](mapping[name], place)
         elif field.default is _MISSING and field.default_factory is _MISSING:
             raise InputError(path, f"the key {name} is missing")
     return specification(**arguments)
@@ -93,6 +124,7 @@ def kind(value: Any) -> str:
     return "nothing" if value is None else names.get(type(value), type(value).__name__)
 
 
+@form("mapping")
 def expect_mapping(value: Any, path: str) -> dict[str, Any]:
     """A mapping with text keys."""
     if not isinstance(value, dict):
@@ -103,6 +135,7 @@ def expect_mapping(value: Any, path: str) -> dict[str, Any]:
     return value
 
 
+@form("list")
 def expect_list(value: Any, path: str) -> list[Any]:
     """A list."""
     if not isinstance(value, list):
@@ -113,6 +146,7 @@ def expect_list(value: Any, path: str) -> list[Any]:
 def text(*, empty: bool = False) -> Reader[str]:
     """Text; numbers are taken as they are written, for YAML reads ``zone: 1`` as one."""
 
+    @form("text, may be empty" if empty else "text")
     def reader(value: Any, path: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
@@ -125,10 +159,21 @@ def text(*, empty: bool = False) -> Reader[str]:
     return reader
 
 
+@form("name")
+def resource_name(value: Any, path: str) -> str:
+    """The name of an Azure resource, which becomes a part of ids and addresses."""
+    name = text()(value, path)
+    bad = next((character for character in name if character in _NOT_IN_NAMES or not character.isprintable()), None)
+    if bad is not None:
+        raise InputError(path, f"the name {name!r} has a {bad!r}, which ends it in an id or an address; leave it out")
+    return name
+
+
 def choice(*names: str) -> Reader[str]:
     """One of some names, in any case; returned as it is spelt here."""
     by_lower = {name.lower(): name for name in names}
 
+    @form(" or ".join(f"``{name}``" for name in names) if len(names) < _MANY else "one of the known names")
     def reader(value: Any, path: str) -> str:
         found = by_lower.get(value.lower()) if isinstance(value, str) else None
         if found is None:
@@ -143,6 +188,7 @@ def _near(value: Any, names: Iterable[str]) -> str:
     return hint if "did you mean" in hint else ""
 
 
+@form("true or false")
 def boolean(value: Any, path: str) -> bool:
     """``true`` or ``false``."""
     if not isinstance(value, bool):
@@ -153,9 +199,12 @@ def boolean(value: Any, path: str) -> bool:
 def number(*, minimum: float = -math.inf, maximum: float = math.inf) -> Reader[float]:
     """A number within bounds."""
 
+    @form(_bounded("number", minimum, maximum))
     def reader(value: Any, path: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InputError(path, f"expected a number, found {kind(value)}")
+        if not math.isfinite(value):
+            raise InputError(path, f"expected a number, found {value}")
         _bounds(value, path, minimum, maximum)
         return float(value)
 
@@ -165,6 +214,7 @@ def number(*, minimum: float = -math.inf, maximum: float = math.inf) -> Reader[f
 def integer(*, minimum: float = -math.inf, maximum: float = math.inf) -> Reader[int]:
     """A whole number within bounds; ``"3"`` is taken as 3."""
 
+    @form(_bounded("whole number", minimum, maximum))
     def reader(value: Any, path: str) -> int:
         if isinstance(value, str) and value.removeprefix("-").isdecimal():
             value = int(value)
@@ -176,6 +226,12 @@ def integer(*, minimum: float = -math.inf, maximum: float = math.inf) -> Reader[
     return reader
 
 
+def _bounded(words: str, minimum: float, maximum: float) -> str:
+    if math.isfinite(minimum) and math.isfinite(maximum):
+        return f"{words}, {minimum:g} to {maximum:g}"
+    return f"{words}, {minimum:g} or more" if math.isfinite(minimum) else words
+
+
 def _bounds(value: float, path: str, minimum: float, maximum: float) -> None:
     if value < minimum:
         raise InputError(path, f"{value:g} is less than {minimum:g}")
@@ -185,33 +241,38 @@ def _bounds(value: float, path: str, minimum: float, maximum: float) -> None:
 
 def optional(reader: Reader[T]) -> Reader[T | None]:
     """What the reader takes, or null."""
-    return lambda value, path: None if value is None else reader(value, path)
+    return form(f"{form_of(reader)}, or null")(lambda value, path: None if value is None else reader(value, path))
 
 
 def list_of(reader: Reader[T]) -> Reader[tuple[T, ...]]:
     """A list of what the reader takes."""
-    return lambda value, path: tuple(
-        reader(item, f"{path}[{index}]") for index, item in enumerate(expect_list(value, path))
+    return form(f"list of {form_of(reader)}")(
+        lambda value, path: tuple(
+            reader(item, f"{path}[{index}]") for index, item in enumerate(expect_list(value, path))
+        )
     )
 
 
 def mapping_of(reader: Reader[T]) -> Reader[dict[str, T]]:
     """A mapping whose names are free and whose values the reader takes."""
-    return lambda value, path: {
-        name: reader(item, join(path, name)) for name, item in expect_mapping(value, path).items()
-    }
+    return form(f"mapping of names to {form_of(reader)}")(
+        lambda value, path: {name: reader(item, join(path, name)) for name, item in expect_mapping(value, path).items()}
+    )
 
 
 def part(specification: type[T]) -> Reader[T]:
     """A mapping with a specification of its own."""
-    return lambda value, path: read(specification, value, path)
+    return form("mapping")(lambda value, path: read(specification, value, path))
 
 
 def either(first: Reader[Any], second: Reader[Any], *, when: type) -> Reader[Any]:
     """The first reader for values of a type, the second for all others."""
-    return lambda value, path: first(value, path) if isinstance(value, when) else second(value, path)
+    return form(f"{form_of(first)}, or {form_of(second)}")(
+        lambda value, path: first(value, path) if isinstance(value, when) else second(value, path)
+    )
 
 
+@form("IPv4 address")
 def ipv4(value: Any, path: str) -> str:
     """An IPv4 address."""
     try:
@@ -220,6 +281,7 @@ def ipv4(value: Any, path: str) -> str:
         raise InputError(path, f"{value!r} is no IPv4 address such as 10.0.0.4") from None
 
 
+@form("IPv6 address")
 def ipv6(value: Any, path: str) -> str:
     """An IPv6 address."""
     try:
@@ -228,6 +290,7 @@ def ipv6(value: Any, path: str) -> str:
         raise InputError(path, f"{value!r} is no IPv6 address such as fd00::4") from None
 
 
+@form("GUID")
 def guid(value: Any, path: str) -> str:
     """A GUID in its usual form of 36 characters; its case is kept."""
     if isinstance(value, str) and len(value) == 36:
@@ -247,6 +310,8 @@ __all__ = [
     "either",
     "expect_list",
     "expect_mapping",
+    "form",
+    "form_of",
     "guid",
     "integer",
     "ipv4",
@@ -262,5 +327,6 @@ __all__ = [
     "part",
     "read",
     "refuse_unknown",
+    "resource_name",
     "text",
 ]

@@ -36,6 +36,12 @@ def _clock_time(when: float | None) -> str:
 
 def print_fleet(fleet: dict[str, Any]) -> None:
     """VMs with address, place and state."""
+    print_vms(fleet["vms"])
+    sys.stdout.write(f"Resource Manager: {fleet['resource_manager']}\n")
+
+
+def print_vms(vms: Iterable[dict[str, Any]]) -> None:
+    """VMs, a line each."""
     heads = ("VM", "STATE", "ENDPOINT", "ZONE", "FD", "UD", "SET")
     rows = (
         (
@@ -47,10 +53,9 @@ def print_fleet(fleet: dict[str, Any]) -> None:
             vm["update_domain"],
             vm["availability_set"] or vm["scale_set"],
         )
-        for vm in fleet["vms"]
+        for vm in vms
     )
     _table(heads, rows)
-    sys.stdout.write(f"Resource Manager: {fleet['resource_manager']}\n")
 
 
 def print_events(events: list[dict[str, Any]]) -> None:
@@ -109,4 +114,4 @@ def print_log(entries: list[dict[str, Any]]) -> None:
         sys.stdout.write(f"{entry['seq']:>6}  {entry['at_text']}  {entry['kind']:<18} {details}\n")
 
 
-__all__ = ["print_events", "print_faults", "print_fleet", "print_log", "print_requests"]
+__all__ = ["print_events", "print_faults", "print_fleet", "print_log", "print_requests", "print_vms"]

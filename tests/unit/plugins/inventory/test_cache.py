@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ansible.errors import AnsibleError
 
+from azure_emulator.testing import Emulator, running
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from inventories import Fleet
-
-    from azure_emulator.testing import Emulator
 
 Inventory = "Callable[..., Fleet]"
 FIRST = "00000000-0000-0000-0000-000000000001"
@@ -105,6 +105,23 @@ def test_what_shapes_the_question_has_an_entry_of_its_own(
     assert asked(emulator) > 0
     cached(**options)
     assert asked(emulator) == 0
+
+
+def test_who_asks_has_an_entry_of_their_own(fleet: dict[str, Any], cached: Inventory) -> None:
+    fleet["identities"] = [{"name": "other"}]
+    fleet["vms"][0]["identity"] = {"user_assigned": ["other"]}
+    with running(fleet) as emulator:
+        address = {"resource_manager": emulator.resource_manager, "imds_endpoint": emulator.endpoint("control")}
+        other = next(i for i in emulator.fleet.vm("control").identities if i.name)
+        cached(**address)
+        for option in (
+            {"client_id": other.client_id},
+            {"identity_object_id": other.object_id},
+            {"identity_resource_id": other.resource_id},
+        ):
+            asked(emulator)
+            cached(**address, **option)
+            assert asked(emulator) > 0, option
 
 
 def test_what_is_too_old_is_read_anew(cached: Inventory, emulator: Emulator, kept: Path) -> None:

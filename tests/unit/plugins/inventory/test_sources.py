@@ -11,6 +11,7 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.loader import cache_loader
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.imds.facts import Wish, gather
+from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager import resource_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +92,32 @@ def test_resource_graph_gives_the_same_as_resource_manager(inventory: Inventory,
     asked_paths = [r["path"] for r in emulator.control.requests() if r["category"] != "identity"]
     assert sum("ResourceGraph" in path for path in asked_paths) == 1
     assert not any("Microsoft.Network" in path for path in asked_paths)
+
+
+def test_resource_graph_is_asked_for_so_many_subscriptions_at_a_time(
+    inventory: Inventory, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = inventory(source="resource_graph")
+    monkeypatch.setattr(resource_graph, "SCOPE", 1)
+    emulator.control.clear_requests()
+    again = inventory(source="resource_graph")
+    assert (again.groups, again.hosts.keys()) == (whole.groups, whole.hosts.keys())
+    assert sum("ResourceGraph" in r["path"] for r in emulator.control.requests()) == 2
+    emulator.control.add_fault(fault="forbidden", category="resource_graph", count=1)
+    with pytest.raises(AnsibleError, match=r"Subscriptions \d to \d of 2: resource graph may not be read"):
+        inventory(source="resource_graph")
+
+
+def test_resource_graph_that_is_forbidden_or_down(inventory: Inventory, emulator: Emulator) -> None:
+    emulator.control.add_fault(fault="forbidden", category="resource_graph")
+    with pytest.raises(AnsibleError, match=r"Subscriptions all: .* lacks Microsoft.ResourceGraph/resources/read"):
+        inventory(source="resource_graph")
+    emulator.control.clear_faults()
+    emulator.control.add_fault(fault="throttled", category="resource_graph", count=1)
+    assert len(inventory(source="resource_graph").hosts) == 12
+    emulator.control.add_fault(fault="unavailable", category="resource_graph")
+    with pytest.raises(AnsibleError, match=r"Subscriptions all: resource graph: POST .* 503.*option timeout is 1 s"):
+        inventory(source="resource_graph", timeout=1)
 
 
 def test_resource_graph_without_status_has_the_power_state_and_no_domains(inventory: Inventory) -> None:

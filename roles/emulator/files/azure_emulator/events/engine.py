@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Log = Callable[..., None]
 _REMEMBERED = 10_000
+_REMEMBERED_APPROVALS = 100  # of an event; a client that approves at every poll shall not fill the memory
 
 
 class Engine:
@@ -97,7 +98,7 @@ class Engine:
         event = self.event(event_id)
         if not event.is_open:
             raise NotFoundError(f"no open event {event_id!r}")
-        if event.phase == SCHEDULED:
+        if event.phase == SCHEDULED and len(event.approvals) < _REMEMBERED_APPROVALS:
             event.approvals.append((by, at))
             event.note(at, "approved", by=by)
             self._log(at, "event_approved", event_id=event.event_id, by=by)
@@ -171,7 +172,7 @@ class Engine:
     def _make(self, spec: EventSpec, vms: list[Vm], at: float) -> Event:
         kind = KINDS[spec.type]
         source = spec.source or kind.source
-        _refuse_contradictions(spec)
+        check_event(spec)
         usual = HARDWARE_FAILURE if spec.started else kind.description[source]
         really = KINDS.get(spec.impact_type or spec.type)
         impact = really.impact if really else 0.0
@@ -295,7 +296,12 @@ class Engine:
         self._incarnations[scope] = self.incarnation(scope) + 1
 
 
-def _refuse_contradictions(spec: EventSpec) -> None:
+def check_event(spec: EventSpec) -> None:
+    """Refuse an event that contradicts itself.
+
+    Raises:
+        InputError: with the key.
+    """
     really = KINDS.get(spec.impact_type or spec.type)
     if spec.impact is not None and really is not None and really.impact is None:
         raise InputError("impact", f"a VM does not come back from a {spec.impact_type or spec.type}")
@@ -311,4 +317,4 @@ def _cancel_timers(event: Event) -> None:
     event.timers.clear()
 
 
-__all__ = ["Engine", "Log"]
+__all__ = ["Engine", "Log", "check_event"]

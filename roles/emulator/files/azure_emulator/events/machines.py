@@ -14,6 +14,7 @@ FROZEN = "frozen"
 DOWN = ("rebooting", "redeploying")
 OFF = ("stopped", "deallocated")
 TERMINATED = "terminated"
+STATES = (RUNNING, FROZEN, *DOWN, *OFF, TERMINATED)
 # While several events hit a VM at once, the one that hits hardest shows.
 _HARDNESS = (FROZEN, "rebooting", "redeploying", "deallocated", TERMINATED)
 
@@ -51,11 +52,15 @@ Watcher = Callable[[str, str, str, dict[str, Any]], None]
 
 
 class Machines:
-    """All VMs' states. A watcher is told of each change: key, old state, new state, details."""
+    """All VMs' states. A watcher is told of each change: key, old state, new state, details.
+
+    ``population`` is another number whenever a VM has been deleted, or is there again.
+    """
 
     def __init__(self, states: Iterable[tuple[str, str]], watcher: Watcher) -> None:
         self._machines = {key: Machine(power=power) for key, power in states}
         self._watcher = watcher
+        self.population = 0
 
     def __getitem__(self, key: str) -> Machine:
         return self._machines[key]
@@ -103,7 +108,8 @@ class Machines:
     def _changed(self, key: str, before: str, *, at: float, event_id: str | None) -> None:
         after = self._machines[key].state
         if after != before:
+            self.population += TERMINATED in (before, after)
             self._watcher(key, before, after, {"at": at, "event_id": event_id})
 
 
-__all__ = ["DOWN", "FROZEN", "OFF", "RUNNING", "TERMINATED", "Machine", "Machines", "Watcher"]
+__all__ = ["DOWN", "FROZEN", "OFF", "RUNNING", "STATES", "TERMINATED", "Machine", "Machines", "Watcher"]

@@ -16,6 +16,12 @@ SCHEDULED = "scheduled"
 STARTED = "started"
 GONE = "gone"
 CANCELLED = "cancelled"
+VIEW = (
+    *("event_id", "type", "status", "open", "source", "resources", "scope", "description", "duration", "coupled"),
+    *("not_before", "not_before_text", "scheduled_at", "approved_by", "approved_at", "approvals", "started_at"),
+    *("impacts", "gone_at", "cancelled_at", "history"),
+)
+"""What the control side shows of an event."""
 _seconds = optional(number(minimum=0))
 
 
@@ -149,4 +155,4 @@ class Event:
         self.history.append({"at": at, "at_text": iso(at), "what": what, **details})
 
 
-__all__ = ["CANCELLED", "GONE", "SCHEDULED", "STARTED", "Event", "EventSpec", "Impact"]
+__all__ = ["CANCELLED", "GONE", "SCHEDULED", "STARTED", "VIEW", "Event", "EventSpec", "Impact"]

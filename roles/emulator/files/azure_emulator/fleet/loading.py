@@ -88,10 +88,16 @@ def load_fleet(source: Any) -> Fleet:
     Raises:
         InputError: with the path of the key that cannot be used.
     """
-    if isinstance(source, Path):
-        source = read_yaml_file(source)
-    elif isinstance(source, str):
-        source = parse_yaml(source, "fleet") if "\n" in source else read_yaml_file(Path(source))
+    if isinstance(source, str) and "\n" not in source:
+        source = Path(source)
+    if isinstance(source, str):
+        source = parse_yaml(source, "fleet")
+    elif isinstance(source, Path):
+        content = read_yaml_file(source)
+        try:
+            return _Loader(read(FleetSpec, content, "")).fleet()
+        except InputError as exc:
+            raise exc.inside(str(source)) from exc
     return _Loader(read(FleetSpec, source, "")).fleet()
 
 
@@ -112,11 +118,13 @@ class _Loader:
     def __init__(self, spec: FleetSpec) -> None:
         self.spec = spec
         self.shared = {name: getattr(spec, name) for name in _SHARED}
+        self.paths: dict[str, str] = {}
         self.availability_sets = self._availability_sets()
         self.scale_sets = self._scale_sets()
         self.identities = {i.name: self._identity(i) for i in spec.identities}
         self.balancers = {b.name: b for b in spec.load_balancers}
-        self.members: dict[str, int] = {}
+        self.members: dict[int, int] = {}
+        self.callers: dict[str, str] = {}
         self.addresses = AddressBook()
         self.resource_ids: set[str] = set()
 
@@ -131,6 +139,7 @@ class _Loader:
         for index, draft in enumerate(drafts):
             vm = self._vm(index, draft)
             self._refuse_twin(vms, vm, draft.path)
+            self._refuse_shared_callers(vm, draft.path)
             vms[vm.key] = vm
         return self._assemble(vms)
 
@@ -169,6 +178,7 @@ class _Loader:
             path = f"scale_sets[{index}]"
             spec = read(ScaleSetSpec, value, path, missing=_known(ScaleSetSpec, self.shared))
             _refuse_second(sets, spec.name, path)
+            self.paths[spec.name] = path
             refuse_unknown(spec.vm, keys_of(VmSpec), f"{path}.vm")
             uniform = spec.orchestration_mode == "Uniform"
             domains = spec.fault_domains or (5 if uniform else 1)
@@ -196,14 +206,17 @@ class _Loader:
         home = group.spec if group else None
         place = {name: getattr(home, name) for name in _SHARED if hasattr(home, name)}
         missing = {**self.shared, **place, **self.spec.defaults, **of_set}
+        places = {name: f"defaults.{name}" for name in self.spec.defaults}
+        if scale_set is not None:
+            places |= {name: f"{self.paths[scale_set.spec.name]}.vm.{name}" for name in of_set}
         layers = (self.spec.defaults, of_set, value)
         tags = {k: v for layer in ({"tags": self.spec.tags}, *layers) for k, v in (_tags(layer, path)).items()}
-        spec = read(VmSpec, {**value, "tags": tags}, path, missing=missing)
+        spec = read(VmSpec, {**value, "tags": tags}, path, missing=missing, places=places)
         if home is not None and spec.subscription_id.lower() != home.subscription_id.lower():
             raise InputError(f"{path}.subscription_id", f"the set {home.name} is in {home.subscription_id}")
         if home is not None:
-            self.members[home.name] = self.members.get(home.name, 0) + 1
-        position = self.members[home.name] - 1 if home is not None else 0
+            self.members[id(home)] = self.members.get(id(home), 0) + 1
+        position = self.members[id(home)] - 1 if home is not None else 0
         return _Draft(path, spec, availability_set, scale_set, position)
 
     def _generated(self, drafts: list[_Draft]) -> list[_Draft]:
@@ -288,6 +301,13 @@ class _Loader:
             _named(self.balancers, name, path) for name, path in zip(draft.spec.load_balancers, paths, strict=True)
         ]
         return tuple(balancer for balancer in found if balancer is not None)
+
+    def _refuse_shared_callers(self, vm: Vm, path: str) -> None:
+        for index, address in enumerate(vm.spec.client_addresses):
+            place = f"{path}.client_addresses[{index}]"
+            if address in self.callers:
+                raise InputError(place, f"{address} already stands for a VM at {self.callers[address]}")
+            self.callers[address] = place
 
     def _refuse_twin(self, vms: Mapping[str, Vm], vm: Vm, path: str) -> None:
         if vm.key in vms:

@@ -15,6 +15,7 @@ from azure_emulator.reading import (
     choice,
     either,
     expect_mapping,
+    form,
     guid,
     integer,
     ipv4,
@@ -25,6 +26,7 @@ from azure_emulator.reading import (
     number,
     optional,
     part,
+    resource_name,
     text,
 )
 
@@ -38,14 +40,17 @@ _boolean_or_ipv6 = either(boolean, ipv6, when=bool)
 _ultra_figure = optional(integer(minimum=0))
 
 
+@form("IP address")
 def _address(value: Any, path: str) -> str:
     return ipv6(value, path) if ":" in str(value) else ipv4(value, path)
 
 
+@form("an api-version of the instance category")
 def _instance_version(value: Any, path: str) -> str:
     return choice(*INSTANCE_VERSIONS)(text()(value, path), path)
 
 
+@form("``PT5M`` to ``PT15M``")
 def _notice(value: Any, path: str) -> float:
     """The notice of a deletion, ``PT5M`` to ``PT15M`` (contract section 6.8), in seconds."""
     minutes = value[2:-1] if isinstance(value, str) and value.startswith("PT") and value.endswith("M") else ""
@@ -171,15 +176,17 @@ class ImpactHookSpec:
 class VmSpec:
     """A virtual machine."""
 
-    name: str = key(text(), "Name of the VM resource (compute.name).")
+    name: str = key(resource_name, "Name of the VM resource (compute.name).")
     alias: str | None = key(
-        optional(text()), "Name on the control side, where two VMs of different groups share a name.", default=None
+        optional(resource_name),
+        "Name on the control side, where two VMs of different groups share a name.",
+        default=None,
     )
     size: str = key(text(), "VM size.", default="Standard_D2s_v5")
     location: str = key(text(), "Region.")
     environment: str = key(choice(*ENVIRONMENTS), "Cloud.")
     subscription_id: str = key(guid, "Subscription.")
-    resource_group: str = key(text(), "Resource group.")
+    resource_group: str = key(resource_name, "Resource group.")
     tags: dict[str, str] = key(mapping_of(text(empty=True)), "Tags, added to the fleet's.", factory=dict)
     availability_set: str | None = key(optional(text()), "Name of an availability set.", default=None)
     scale_set: str | None = key(optional(text()), "Name of a scale set.", default=None)
@@ -246,12 +253,12 @@ class VmSpec:
 class AvailabilitySetSpec:
     """An availability set."""
 
-    name: str = key(text(), "Name.")
+    name: str = key(resource_name, "Name.")
     fault_domains: int = key(integer(minimum=1, maximum=3), "Number of fault domains.", default=2)
     update_domains: int = key(integer(minimum=1, maximum=20), "Number of update domains.", default=5)
     location: str = key(text(), "Region.")
     subscription_id: str = key(guid, "Subscription.")
-    resource_group: str = key(text(), "Resource group.")
+    resource_group: str = key(resource_name, "Resource group.")
     tags: dict[str, str] = key(mapping_of(text(empty=True)), "Tags of the set itself.", factory=dict)
 
 
@@ -259,7 +266,7 @@ class AvailabilitySetSpec:
 class ScaleSetSpec:
     """A scale set."""
 
-    name: str = key(text(), "Name.")
+    name: str = key(resource_name, "Name.")
     orchestration_mode: str = key(choice("Uniform", "Flexible"), "Kind of scale set.", default="Uniform")
     instances: int = key(integer(minimum=0, maximum=5000), "How many VMs to make for it.", default=0)
     vm: dict[str, Any] = key(expect_mapping, "What its VMs have in common: any key of a VM.", factory=dict)
@@ -270,7 +277,7 @@ class ScaleSetSpec:
     single_placement_group: bool = key(boolean, "At most 100 VMs, which all see each other's events.", default=True)
     location: str = key(text(), "Region.")
     subscription_id: str = key(guid, "Subscription.")
-    resource_group: str = key(text(), "Resource group.")
+    resource_group: str = key(resource_name, "Resource group.")
     tags: dict[str, str] = key(mapping_of(text(empty=True)), "Tags of the set itself.", factory=dict)
 
 
@@ -287,7 +294,7 @@ class RuleSpec:
 class LoadBalancerSpec:
     """A load balancer of the Standard SKU, which hides its VMs' public addresses from the instance document."""
 
-    name: str = key(text(), "Name.")
+    name: str = key(resource_name, "Name.")
     frontend_ip: str = key(_address, "Public address, IPv4 or IPv6.")
     rules: tuple[RuleSpec, ...] = key(list_of(part(RuleSpec)), "Inbound rules.", default=())
     outbound: bool = key(boolean, "Whether the VMs also leave by it.", default=True)
@@ -297,8 +304,8 @@ class LoadBalancerSpec:
 class UserIdentitySpec:
     """A user-assigned identity."""
 
-    name: str = key(text(), "Name.")
-    resource_group: str | None = key(optional(text()), "Resource group; null for the fleet's.", default=None)
+    name: str = key(resource_name, "Name.")
+    resource_group: str | None = key(optional(resource_name), "Resource group; null for the fleet's.", default=None)
     client_id: str | None = key(optional(guid), "Client id; null for a made-up one.", default=None)
     object_id: str | None = key(optional(guid), "Object id; null for a made-up one.", default=None)
 
@@ -397,7 +404,7 @@ class FleetSpec:
     environment: str = key(choice(*ENVIRONMENTS), "Cloud of every VM that names none.", default="AzurePublicCloud")
     tenant_id: str = key(guid, "Directory.", default=TENANT)
     subscription_id: str = key(guid, "Subscription of everything that names none.", default=SUBSCRIPTION)
-    resource_group: str = key(text(), "Resource group of everything that names none.", default="rg-demo")
+    resource_group: str = key(resource_name, "Resource group of everything that names none.", default="rg-demo")
     tags: dict[str, str] = key(mapping_of(text(empty=True)), "Tags of every VM.", factory=dict)
     api: ApiSpec = key(part(ApiSpec), "How the services behave.", factory=ApiSpec)
     defaults: dict[str, Any] = key(expect_mapping, "What the VMs have in common: any key of a VM.", factory=dict)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azure_emulator.fleet.specification import ApiSpec
+    from azure_emulator.messages import Answer
 
 
 class Endpoint(NamedTuple):
@@ -86,11 +87,12 @@ def check(request: Request, rules: Rules) -> Call:
     """
     found = endpoint_of(request.path)
     if found is None:
-        raise RefusedError(error("identity" if "/identity/" in request.path else "", 404))
+        raise RefusedError(_unknown_path(request))
     endpoint, route = found
     category = endpoint.category
     if request.method not in endpoint.methods:
-        raise RefusedError(error(category, 405))
+        text = f"Http method is not allowed: {_where(request)}" if category == "loadbalancer" else None
+        raise RefusedError(error(category, 405, text))
     if endpoint.header and not _header_is_true(request, category, rules.api):
         raise RefusedError(header_missing(category))
     if "X-Forwarded-For" in request.headers:
@@ -98,8 +100,21 @@ def check(request: Request, rules: Rules) -> Call:
     if not rules.grant(category):
         raise RefusedError(error(category, 429))
     _refuse_duplicates(request, category)
+    if request.too_long:
+        raise RefusedError(error(category, 400, "Bad request. The body is too long"))
     version = _version(request, category, rules) if endpoint.versioned else ""
     return Call(request, endpoint, route, version)
+
+
+def _unknown_path(request: Request) -> Answer:
+    """The load balancer's part words it in its own way (contract section 5.2)."""
+    if request.path.startswith("/metadata/loadbalancer/"):
+        return error("loadbalancer", 404, f"API is not found: {_where(request)}")
+    return error("identity" if "/identity/" in request.path else "", 404)
+
+
+def _where(request: Request) -> str:
+    return f'Path = "{request.path}", Method = "{request.method}"'
 
 
 def _header_is_true(request: Request, category: str, api: ApiSpec) -> bool:
@@ -112,6 +127,8 @@ def _refuse_duplicates(request: Request, category: str) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise RefusedError(error(category, 400, f"Bad request. The query parameter {twice} is given twice"))
+    if category == "loadbalancer" and not {*names} <= {"api-version", "format"}:
+        raise RefusedError(error(category, 400, "Unexpected request. Please check the query parameters"))
 
 
 def _version(request: Request, category: str, rules: Rules) -> str:

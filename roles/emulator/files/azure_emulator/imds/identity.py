@@ -24,6 +24,7 @@ _SEVERAL = (
     " request"
 )
 _RESOURCE = re.compile(r"(?:https?|api)://\S+|[0-9a-fA-F-]{36}")
+_CACHE_LIMIT = 4096  # any text can be asked for as a resource
 _REFRESH = 300  # seconds before its end at which the service asks for a new token
 
 
@@ -57,6 +58,8 @@ class IdentityService:
         issued = self._cache.get(place)
         fresh = request.parameter("bypass_cache") == "true" or issued is None or issued.expires - now < _REFRESH
         if fresh or issued is None:
+            if len(self._cache) >= _CACHE_LIMIT:
+                self._cache.clear()
             issued = self._cache[place] = self._issue(identity, resource, now)
         answer = json_answer(_body(issued, identity, resource, now, selector))
         answer.wait = self._spec.latency if fresh else 0.0

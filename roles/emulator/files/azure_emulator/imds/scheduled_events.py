@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 # The fields that came after the first version, in the order in which answers have them (contract section 6.1).
 NEWER_FIELDS = {"Description": "2019-04-01", "EventSource": "2019-08-01", "DurationInSeconds": "2020-07-01"}
 _PREVIEW = "2017-03-01"
+FIELDS = (
+    *("EventId", "EventStatus", "EventType", "ResourceType", "Resources", "NotBefore"),
+    *NEWER_FIELDS,
+)
+"""The fields of an event, in the order in which answers have them."""
 
 
 def events_document(events: Iterable[Event], incarnation: int, version: str) -> dict[str, Any]:
@@ -106,4 +111,4 @@ class Subscription:
         return self.enabled_at is not None and now - self.enabled_at >= spec.delivery_delay
 
 
-__all__ = ["NEWER_FIELDS", "Subscription", "events_document", "start_requests"]
+__all__ = ["FIELDS", "NEWER_FIELDS", "Subscription", "events_document", "start_requests"]

@@ -259,6 +259,8 @@ class Player:
             return Reply(None, b"", "garbage")
         except TimeoutError as exc:
             raise FailedStepError(step, f"no answer within {_ANSWER_TIMEOUT:g} s") from exc
+        except ValueError as exc:  # a header that cannot be sent
+            raise FailedStepError(step, str(exc)) from exc
         finally:
             connection.close()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from azure_emulator.client import ControlClient
 from azure_emulator.errors import InputError
 from azure_emulator.fleet.loading import load_fleet, read_yaml_file
+from azure_emulator.playing.checks import check_vms
 from azure_emulator.playing.player import FailedStepError, Player
 from azure_emulator.playing.specification import Scenario, Step, read_scenario
 from azure_emulator.reading import did_you_mean
@@ -19,6 +20,8 @@ from azure_emulator.testing import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from azure_emulator.fleet.model import Fleet
 
 SHIPPED = Path(__file__).parent.parent / "scenarios"
 
@@ -49,18 +52,23 @@ def load(path: Path) -> tuple[Scenario, list[Step], Any]:
     Raises:
         InputError: with file and key.
     """
+    content = read_yaml_file(path)
     try:
-        scenario, steps = read_scenario(read_yaml_file(path))
+        scenario, steps = read_scenario(content)
+        fleet = _fleet(scenario.fleet, path.parent)
+        check_vms(steps, fleet)
     except InputError as exc:
-        if exc.path.startswith(str(path)):
-            raise
-        raise InputError(f"{path}: {exc.path}", exc.problem) from exc
-    source = scenario.fleet
-    try:
-        fleet = load_fleet(path.parent / source if isinstance(source, str) else source)
-    except InputError as exc:
-        raise InputError(f"{path}: fleet.{exc.path}", exc.problem) from exc
+        raise exc.inside(str(path)) from exc
     return scenario, steps, fleet
+
+
+def _fleet(source: Any, folder: Path) -> Fleet:
+    try:
+        return load_fleet(folder / source if isinstance(source, str) else source)
+    except InputError as exc:
+        if isinstance(source, str):
+            raise exc.inside("fleet") from exc
+        raise InputError(f"fleet.{exc.path}" if exc.path else "fleet", exc.problem) from exc
 
 
 def play(

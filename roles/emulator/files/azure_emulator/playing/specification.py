@@ -6,12 +6,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure_emulator.errors import InputError
-from azure_emulator.events.model import EventSpec
+from azure_emulator.events.engine import check_event
+from azure_emulator.events.machines import STATES
+from azure_emulator.events.model import VIEW, EventSpec
 from azure_emulator.events.operations import OperationSpec
-from azure_emulator.faults import FaultSpec
+from azure_emulator.faults import FaultSpec, check_fault
+from azure_emulator.imds.scheduled_events import FIELDS
+from azure_emulator.imds.versions import EVENTS_VERSIONS, INSTANCE_VERSIONS
+from azure_emulator.journal import JOURNAL_CATEGORIES
+from azure_emulator.playing.checks import check_events
 from azure_emulator.reading import (
     boolean,
     choice,
@@ -19,7 +25,9 @@ from azure_emulator.reading import (
     either,
     expect_list,
     expect_mapping,
+    form,
     integer,
+    join,
     key,
     list_of,
     mapping_of,
@@ -27,17 +35,42 @@ from azure_emulator.reading import (
     optional,
     part,
     read,
+    refuse_unknown,
     text,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+T = TypeVar("T")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_EVENTS_VERSION = choice(*sorted({*EVENTS_VERSIONS, *INSTANCE_VERSIONS}))
 
+
+@form("any value")
 def _anything(value: Any, _path: str) -> Any:
     return value
 
 
+@form("text that begins with /")
+def _path(value: Any, path: str) -> str:
+    target = text()(value, path)
+    if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
+        raise InputError(path, f"{target!r} is no path such as /metadata/versions; other characters as %20")
+    return target
+
+
+@form("mapping")
+def _event_fields(value: Any, path: str) -> dict[str, Any]:
+    return refuse_unknown(value, (*FIELDS, "event"), path)
+
+
+@form("mapping")
+def _view(value: Any, path: str) -> dict[str, Any]:
+    return refuse_unknown(value, VIEW, path)
+
+
+@form("a name, or a list of names")
 def _names(value: Any, path: str) -> tuple[str, ...]:
     """A name, or a list of names."""
     return list_of(text())(value if isinstance(value, list) else [value], path)
@@ -87,8 +120,8 @@ class RequestStep:
     """Ask a VM's service."""
 
     vm: str = key(text(), "Whose service.")
-    path: str = key(text(), "Path and parameters.")
-    method: str = key(text(), "HTTP method.", default="GET")
+    path: str = key(_path, "Path and parameters.")
+    method: str = key(choice(*_METHODS), "HTTP method.", default="GET")
     headers: dict[str, str] = key(mapping_of(text()), "Headers.", factory=lambda: {"Metadata": "true"})
     body: Any = key(_anything, "Body, sent as JSON.", default=None)
     times: int = key(integer(minimum=1), "How often.", default=1)
@@ -103,7 +136,7 @@ class JournalCheck:
     """Requests that must have been made."""
 
     vm: str | None = key(optional(text()), "By which VM's service.", default=None)
-    category: str | None = key(optional(text()), "Which category.", default=None)
+    category: str | None = key(optional(choice(*JOURNAL_CATEGORIES)), "Which category.", default=None)
     method: str | None = key(optional(text()), "Which method.", default=None)
     status: int | None = key(optional(integer()), "Answered how.", default=None)
     count: int | None = key(optional(integer(minimum=0)), "How many exactly.", default=None)
@@ -116,9 +149,9 @@ class DocumentCheck:
     """The events document that a VM sees."""
 
     vm: str = key(text(), "Which VM.")
-    api_version: str = key(text(), "The api-version to ask for.", default="2020-07-01")
+    api_version: str = key(_EVENTS_VERSION, "The api-version to ask for.", default="2020-07-01")
     events: tuple[Any, ...] | None = key(
-        optional(list_of(expect_mapping)),
+        optional(list_of(_event_fields)),
         "The events in it, in order: fields as in the document, and ``event`` for the name of an earlier step.",
         default=None,
     )
@@ -130,9 +163,9 @@ class ExpectStep:
     """What must be so by now; or, with ``within``, become so before so many seconds have passed."""
 
     vm: str | None = key(optional(text()), "A VM, for its state.", default=None)
-    state: str | None = key(optional(text()), "The state it must be in.", default=None)
+    state: str | None = key(optional(choice(*STATES)), "The state it must be in.", default=None)
     event: str | None = key(optional(text()), "An event, by the name that an earlier step gave.", default=None)
-    has: dict[str, Any] = key(expect_mapping, "What the control side must say of the event.", factory=dict)
+    has: dict[str, Any] = key(_view, "What the control side must say of the event.", factory=dict)
     document: DocumentCheck | None = key(optional(part(DocumentCheck)), "What a VM must see.", default=None)
     requests: JournalCheck | None = key(optional(part(JournalCheck)), "What must have been asked.", default=None)
     within: float | None = key(optional(number(minimum=0)), "Seconds until it must be so.", default=None)
@@ -170,33 +203,45 @@ class Scenario:
     steps: tuple[Any, ...] = key(expect_list, "What happens, in order.")
 
 
-def _event_with_name(value: Any, path: str) -> Any:
-    return _checked(EventSpec, value, path)
-
-
-def _operation_with_names(value: Any, path: str) -> Any:
-    return _checked(OperationSpec, value, path)
-
-
-def _checked(specification: type, value: Any, path: str) -> dict[str, Any]:
+def _body(specification: type[T], check: Callable[[T], None] | None = None) -> Callable[[Any, str], Any]:
     """A control call's body, checked before anything is played; ``as`` is the scenario's own."""
-    body = {name: item for name, item in expect_mapping(value, path).items() if name != "as"}
-    read(specification, body, path)
-    return body
+
+    def reader(value: Any, path: str) -> dict[str, Any]:
+        body = {name: item for name, item in expect_mapping(value, path).items() if name != "as"}
+        spec = read(specification, body, path)
+        try:
+            if check is not None:
+                check(spec)
+        except InputError as exc:
+            raise InputError(join(path, exc.path), exc.problem) from exc
+        return body
+
+    return reader
+
+
+def _expectation(value: Any, path: str) -> ExpectStep:
+    expected = read(ExpectStep, value, path)
+    if (expected.vm, expected.event, expected.document, expected.requests) == (None, None, None, None):
+        raise InputError(path, "expects nothing; name a vm, an event, a document or requests")
+    if (expected.vm is None) != (expected.state is None):
+        raise InputError(path, "vm and state go together")
+    if expected.has and expected.event is None:
+        raise InputError(f"{path}.has", "of which event? Name it with event")
+    return expected
 
 
 ACTIONS: dict[str, Callable[[Any, str], Any]] = {
     "advance": number(minimum=0),
-    "schedule": _event_with_name,
-    "operate": _operation_with_names,
+    "schedule": _body(EventSpec, check_event),
+    "operate": _body(OperationSpec),
     "approve": part(ApproveStep),
     "cancel": text(),
     "reschedule": part(RescheduleStep),
-    "fault": lambda value, path: _checked(FaultSpec, value, path),
+    "fault": _body(FaultSpec, check_fault),
     "clear_faults": boolean,
     "change": part(ChangeStep),
     "request": part(RequestStep),
-    "expect": part(ExpectStep),
+    "expect": _expectation,
     "run": part(RunStep),
 }
 
@@ -208,12 +253,12 @@ def read_scenario(value: Any) -> tuple[Scenario, list[Step]]:
         InputError: with the path of the key that cannot be used.
     """
     scenario = read(Scenario, value, "")
-    known: set[str] = set()
-    steps = [_step(step, f"steps[{index}]", known) for index, step in enumerate(scenario.steps)]
+    steps = [_step(step, f"steps[{index}]") for index, step in enumerate(scenario.steps)]
+    check_events(steps)
     return scenario, steps
 
 
-def _step(value: Any, path: str, known: set[str]) -> Step:
+def _step(value: Any, path: str) -> Step:
     mapping = expect_mapping(value, path)
     actions = [name for name in mapping if name != "say"]
     for name in actions:
@@ -228,31 +273,11 @@ def _step(value: Any, path: str, known: set[str]) -> Step:
     place = f"{path}.{action}"
     argument = ACTIONS[action](mapping[action], place)
     names = _names(mapping[action]["as"], f"{place}.as") if _has_name(mapping[action]) else ()
-    _refuse_unknown_events(action, argument, place, known)
-    known.update(names)
     return Step(path, say, action, argument, names)
 
 
 def _has_name(argument: Any) -> bool:
     return isinstance(argument, dict) and "as" in argument
-
-
-def _refuse_unknown_events(action: str, argument: Any, path: str, known: set[str]) -> None:
-    """Names of events are checked before anything is played, so that a slip does not show in the tenth minute."""
-    used: list[tuple[str, str]] = []
-    if action == "approve":
-        used = [(name, f"{path}.events") for name in argument.events]
-    elif action == "cancel":
-        used = [(argument, path)]
-    elif action in ("reschedule", "expect") and argument.event is not None:
-        used = [(argument.event, f"{path}.event")]
-    if action == "expect" and argument.document is not None:
-        entries = argument.document.events or ()
-        used += [(e["event"], f"{path}.document.events[{i}].event") for i, e in enumerate(entries) if "event" in e]
-    for name, place in used:
-        if name not in known:
-            hint = did_you_mean(name, sorted(known)) if known else "; no earlier step names one with as"
-            raise InputError(place, f"no event {name!r} so far{hint}")
 
 
 __all__ = [

@@ -93,14 +93,14 @@ DEFINITIONS = (
     Definition(
         "scale_set_network_interfaces",
         _path(_SET + "/networkInterfaces"),
-        ("2017-03-30", "2018-10-01"),
+        ("2018-10-01",),
         f"{_UNIFORM}/networkInterfaces/read",
         "virtualMachineScaleSets/networkInterfaces",
     ),
     Definition(
         "scale_set_public_ip_addresses",
         _path(_SET + "/publicIPAddresses"),
-        ("2017-03-30", "2018-10-01"),
+        ("2018-10-01",),
         f"{_UNIFORM}/publicIPAddresses/read",
         "virtualMachineScaleSets/publicIPAddresses",
     ),

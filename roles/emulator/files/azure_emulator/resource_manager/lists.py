@@ -17,9 +17,10 @@ from azure_emulator.resource_manager import documents
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from azure_emulator.fleet.model import Fleet, ScaleSet, Vm
+    from azure_emulator.fleet.model import Fleet, Nic, ScaleSet, Vm
 
 _SET_FILTER = re.compile(r"'virtualMachineScaleSet/id'\s+eq\s+'([^']+)'", re.IGNORECASE)
+_POWER_FILTER = re.compile(r"startswith\(instanceView/statuses/code, ?'PowerState'\) eq true", re.IGNORECASE)
 _FILTER_SINCE, _EXPAND_SINCE, _STATUS_SINCE = "2021-11-01", "2023-03-01", "2019-07-01"
 
 
@@ -57,12 +58,17 @@ class Lists:
     def __init__(self, fleet: Fleet, machines: Machines, created: float) -> None:
         self._fleet, self.machines, self._created = fleet, machines, created
         self._by_subscription: dict[str, list[Vm]] = {}
+        self._by_set: dict[str, list[Vm]] = {}
         for vm in fleet.vms.values():
             self._by_subscription.setdefault(vm.spec.subscription_id.lower(), []).append(vm)
+            if vm.scale_set is not None:
+                self._by_set.setdefault(vm.scale_set.resource_id, []).append(vm)
+        self._population = machines.population
+        self._kept: dict[tuple[str, str], list[Any]] = {}
 
     def virtual_machines(self, subscription: str, request: Request) -> Entries:
         """VMs of a subscription, uniform instances not among them (calls A, B and C)."""
-        vms = [vm for vm in self._vms(subscription) if not vm.uniform]
+        vms = self._alone(subscription)
         expand, condition = request.parameter("$expand"), request.parameter("$filter")
         if condition is not None:
             vms = self._of_flexible_set(vms, condition, request)
@@ -96,27 +102,33 @@ class Lists:
         expand = request.parameter("$expand")
         if expand is not None and expand.lower() != "instanceview":
             raise _bad_parameter("$expand", expand)
-        expanded = expand is not None or (request.parameter("$select") or "").lower() == "instanceview"
+        select, condition = request.parameter("$select"), request.parameter("$filter")
+        if select is not None and select.lower() != "instanceview":
+            raise _bad_parameter("$select", select)
+        if condition is not None and not _POWER_FILTER.fullmatch(condition.strip()):
+            raise _bad_parameter("$filter", condition)
+        expanded = expand is not None or select is not None
+        with_power = [vm for vm in self._members(group) if vm.uniform and (not condition or _has_power(vm))]
         return Entries(
-            [vm for vm in self._members(group) if vm.uniform],
+            with_power,
             lambda vm: documents.uniform_instance(vm, self._created, self._view(vm) if expanded else None),
         )
 
     def network_interfaces(self, subscription: str) -> Entries:
         """Interfaces of a subscription, those of uniform instances not among them (call F)."""
-        return _interfaces([vm for vm in self._vms(subscription) if not vm.uniform])
+        return _interfaces(self._keep("interfaces", subscription, lambda: _with_nics(self._alone(subscription))))
 
     def public_ip_addresses(self, subscription: str) -> Entries:
         """Public addresses of a subscription, those of uniform instances not among them (call G)."""
-        return self._public([vm for vm in self._vms(subscription) if not vm.uniform])
+        return self._public(self._keep("addresses", subscription, lambda: _with_public(self._alone(subscription))))
 
     def scale_set_network_interfaces(self, group: ScaleSet) -> Entries:
         """Interfaces of a uniform set's instances (call H)."""
-        return _interfaces([vm for vm in self._members(group) if vm.uniform])
+        return _interfaces(_with_nics(vm for vm in self._members(group) if vm.uniform))
 
     def scale_set_public_ip_addresses(self, group: ScaleSet) -> Entries:
         """Public addresses of a uniform set's instances (call I)."""
-        return self._public([vm for vm in self._members(group) if vm.uniform])
+        return self._public(_with_public(vm for vm in self._members(group) if vm.uniform))
 
     def instance_view(self, resource_id: str) -> dict[str, Any]:
         """Run-time status of one VM (call K)."""
@@ -133,7 +145,7 @@ class Lists:
     def graph_documents(self, resource_type: str, subscription: str) -> Entries:
         """What Resource Graph's main table has of a type, with whole documents; the types are those of calls A to G."""
         if resource_type == "microsoft.compute/virtualmachines":
-            vms = [vm for vm in self._vms(subscription) if not vm.uniform]
+            vms = self._alone(subscription)
             return Entries(vms, lambda vm: documents.graph_virtual_machine(vm, self._created, self._view(vm)))
         lists: dict[str, Callable[[str], Entries]] = {
             "microsoft.compute/virtualmachinescalesets": self.scale_sets,
@@ -157,21 +169,33 @@ class Lists:
     def _all(self) -> list[Vm]:
         return [vm for vm in self._fleet.vms.values() if self._exists(vm)]
 
-    def _vms(self, subscription: str) -> list[Vm]:
-        return [vm for vm in self._by_subscription.get(subscription.lower(), []) if self._exists(vm)]
+    def _alone(self, subscription: str) -> list[Vm]:
+        """The VMs of a subscription that are no instances of uniform sets."""
+        members = self._by_subscription.get(subscription.lower(), [])
+        return self._keep("alone", subscription, lambda: [vm for vm in members if not vm.uniform and self._exists(vm)])
+
+    def _keep(self, kind: str, of: str, make: Callable[[], list[Any]]) -> list[Any]:
+        """A list that only changes when VMs come or go: a caller asks for it page by page."""
+        if self._population != self.machines.population:
+            self._population = self.machines.population
+            self._kept.clear()
+        key = (kind, of.lower())
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def _exists(self, vm: Vm) -> bool:
         return self.machines.state(vm.key) != TERMINATED
 
     def _members(self, group: ScaleSet) -> list[Vm]:
-        return [vm for vm in self._all() if vm.scale_set is group]
+        return [vm for vm in self._by_set.get(group.resource_id, []) if self._exists(vm)]
 
     def _view(self, vm: Vm, *, update_domain: bool = True) -> dict[str, Any] | None:
         return documents.instance_view(vm, self.machines.state(vm.key), self._created, update_domain=update_domain)
 
-    def _public(self, vms: list[Vm]) -> Entries:
+    def _public(self, pairs: list[tuple[Vm, Nic]]) -> Entries:
         return Entries(
-            [(vm, nic) for vm in vms for nic in vm.nics if nic.public_ip],
+            pairs,
             lambda pair: documents.public_ip_address(*pair, allocated=self.machines.state(pair[0].key) not in OFF),
             lambda pair: documents.public_ip_id(*pair),
         )
@@ -185,9 +209,17 @@ class Lists:
         return [vm for vm in vms if vm.scale_set is not None and vm.scale_set.resource_id.lower() == wanted]
 
 
-def _interfaces(vms: Iterable[Vm]) -> Entries:
+def _with_nics(vms: Iterable[Vm]) -> list[tuple[Vm, Nic]]:
+    return [(vm, nic) for vm in vms for nic in vm.nics]
+
+
+def _with_public(vms: Iterable[Vm]) -> list[tuple[Vm, Nic]]:
+    return [(vm, nic) for vm in vms for nic in vm.nics if nic.public_ip]
+
+
+def _interfaces(pairs: list[tuple[Vm, Nic]]) -> Entries:
     return Entries(
-        [(vm, nic) for vm in vms for nic in vm.nics],
+        pairs,
         lambda pair: documents.network_interface(*pair),
         lambda pair: str(pair[1].resource_id),
     )
@@ -195,6 +227,10 @@ def _interfaces(vms: Iterable[Vm]) -> Entries:
 
 def _same(one: str, other: str) -> bool:
     return one.lower() == other.lower()
+
+
+def _has_power(vm: Vm) -> bool:
+    return vm.spec.instance_view == "full"
 
 
 def _true(value: str | None) -> bool:

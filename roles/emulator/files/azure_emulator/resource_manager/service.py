@@ -40,6 +40,8 @@ AUDIENCES = (
 # Contract section 12.4.
 _READS = Rate(250, 25)
 _COST = {"high": Rate(900, 5), "low": Rate(24000, 8000 / 60)}
+_EACH_VM = Rate(36, 12 / 60)
+_TOO_MANY = "The server rejected the request because too many requests have been received."
 _UNSIGNED = "Authentication failed. The 'Authorization' header is missing."
 _GRAPH_WINDOW = 5
 _GRAPH = Rate(15, 15 / _GRAPH_WINDOW)
@@ -86,6 +88,8 @@ class ResourceManager:
         return next(iter(self._faults.choose(target, self._clock.now())), None)
 
     def _proper_answer(self, request: Request, found: tuple[Definition, dict[str, str]] | None) -> Answer:
+        if request.too_long:
+            return resource_manager_error(413, "RequestEntityTooLarge", "The body is too long.")
         anonymous = self._anonymous.answer(request, self._clock.now())
         if anonymous is not None:
             return anonymous
@@ -98,7 +102,7 @@ class ResourceManager:
             self._check(request, definition, names, claims)
             if definition.name == "resource_graph":
                 return self._graph(request, claims)
-            headers = self._count(definition, names.get("subscription", ""), claims)
+            headers = self._count(definition, request.path, names.get("subscription", ""), claims)
             answer = self._dispatch(request, definition, names)
             answer.headers.update(headers)
         except RefusedError as exc:
@@ -170,7 +174,7 @@ class ResourceManager:
 
     # How often?
 
-    def _count(self, definition: Definition, subscription: str, claims: dict[str, Any]) -> dict[str, str]:
+    def _count(self, definition: Definition, path: str, subscription: str, claims: dict[str, Any]) -> dict[str, str]:
         """Take a token of each limit that the call counts against; returns the headers that tell what is left."""
         if not self._buckets.enabled:
             return {}
@@ -180,11 +184,14 @@ class ResourceManager:
             message = "Number of requests for this subscription and caller exceeded the limit. Please try again later."
             raise self._throttled("SubscriptionRequestsThrottled", message, reads.wait(now))
         headers = {"x-ms-ratelimit-remaining-subscription-reads": str(reads.remaining(now))}
+        if definition.cost == "low":
+            each = self._buckets.bucket(("vm", path.lower()), _EACH_VM, now)
+            if not each.take(now):
+                raise self._throttled("OperationNotAllowed", _TOO_MANY, each.wait(now))
         if definition.cost:
             compute = self._buckets.bucket((definition.cost, place), _COST[definition.cost], now)
             if not compute.take(now):
-                message = "The server rejected the request because too many requests have been received."
-                raise self._throttled("OperationNotAllowed", message, compute.wait(now))
+                raise self._throttled("OperationNotAllowed", _TOO_MANY, compute.wait(now))
             left, policy = compute.remaining(now), f"Microsoft.Compute/{_POLICY[definition.cost]}"
             headers["x-ms-ratelimit-remaining-resource"] = f"{policy}3Min;{left},{policy}30Min;{left * 10}"
         return headers

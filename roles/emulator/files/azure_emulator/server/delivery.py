@@ -28,8 +28,12 @@ async def received(http: web.BaseRequest, *, scheme: str = "http") -> Request:
     if not target.startswith("/"):  # a caller that takes us for a proxy
         target = "/" + target.partition("://")[2].partition("/")[2]
     path, query = split_target(target)
-    body = await http.read() if http.can_read_body else b""
-    return Request(http.method, path, query, http.headers, body, f"{scheme}://{http.host}")
+    body, too_long = b"", False
+    try:
+        body = await http.read() if http.can_read_body else b""
+    except web.HTTPRequestEntityTooLarge:
+        too_long = True
+    return Request(http.method, path, query, http.headers, body, f"{scheme}://{http.host}", too_long)
 
 
 class Delivery:

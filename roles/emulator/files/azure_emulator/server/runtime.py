@@ -14,6 +14,7 @@ import resource
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from azure_emulator import __version__
 from azure_emulator.control import ControlApi
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from azure_emulator.neighbourhood import Neighbourhood
 
 LOG = logging.getLogger(__name__)
+_HTTP_LOG = logging.getLogger(f"{__name__}.http")
+# What a caller sends that is no HTTP is answered with 400, and is no news for whoever runs the emulator.
+_HTTP_LOG.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 # As observed on Azure; probes look for "imds" in it (contract section 1.2).
 _SERVER = "IMDS/150.870.65.1854"
 _SPARE_FILES = 64
@@ -69,9 +73,9 @@ def check_addresses(addresses: Addresses, vms: int) -> list[str]:
         InputError: no network, too small a one, or one that is not loopback without leave.
     """
     network = _network(addresses.network)
-    named = {"network": network, "control_address": _network(addresses.control_address, "control_address")}
+    named = {"--network": network, "--control-address": _network(addresses.control_address, "--control-address")}
     if addresses.shared is not None:
-        named["shared"] = _network(split_shared(addresses.shared)[0], "shared")
+        named["--shared-address"] = _network(split_shared(addresses.shared)[0], "--shared-address")
     for name, place in named.items():
         if not place.is_loopback and not addresses.allow_non_loopback:
             raise InputError(
@@ -83,11 +87,11 @@ def check_addresses(addresses: Addresses, vms: int) -> list[str]:
         return [str(network.network_address)] * vms
     hosts = [str(host) for host in itertools.islice(network.hosts(), vms)]
     if len(hosts) < vms:
-        raise InputError("network", f"{network} has {len(hosts)} addresses for {vms} VMs")
+        raise InputError("--network", f"{network} has {len(hosts)} addresses for {vms} VMs")
     return hosts
 
 
-def _network(text: str, name: str = "network") -> ipaddress.IPv4Network:
+def _network(text: str, name: str = "--network") -> ipaddress.IPv4Network:
     try:
         return ipaddress.IPv4Network(text)
     except ValueError as exc:
@@ -98,7 +102,7 @@ def split_shared(text: str) -> tuple[str, int]:
     """Address and port of a shared address."""
     address, _colon, port = text.partition(":")
     if not port.isdecimal() or int(port) > 65535:
-        raise InputError("shared", f"{text!r} is not of the form address:port")
+        raise InputError("--shared-address", f"{text!r} is not of the form address:port")
     return address, int(port)
 
 
@@ -179,7 +183,7 @@ class Runtime:
         return sockets
 
     def _server(self, handler: Any) -> web.Server:
-        server = web.Server(handler, handler_cancellation=True, access_log=None)
+        server = web.Server(handler, handler_cancellation=True, access_log=None, logger=_HTTP_LOG)
         self._servers.append(server)
         return server
 
@@ -239,7 +243,7 @@ class Runtime:
         vm = self._vm_asked(transport)
         request = await received(http)
         self._driver.settle()
-        if vm is None or not self._hood.machines[vm.key].answers:
+        if vm is None or not self._hood.takes_connections(vm.key):
             reset(transport)  # on the shared address: a stranger, or a VM that is down
             return web.Response()
         while (until := self._hood.machines.frozen_until(vm.key)) is not None:
@@ -285,11 +289,11 @@ class Runtime:
         """Let the sockets follow the states: who is down refuses, who came back knows no connection from before."""
         for key in keys:
             machine, listener = self._hood.machines[key], self._listeners[key]
-            if not machine.answers:
+            if not self._hood.takes_connections(key):
                 listener.refuse()
-            elif self._boots.get(key, 0) != machine.boots:
-                listener.reset_all()
-            if machine.answers:
+            else:
+                if self._boots.get(key, 0) != machine.boots:
+                    listener.reset_all()
                 listener.open()
             self._boots[key] = machine.boots
 

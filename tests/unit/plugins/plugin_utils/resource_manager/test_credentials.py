@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -280,13 +282,27 @@ def test_the_managed_identity() -> None:
             credentials.managed_identity_token(SignIn(imds_endpoint="ftp://x"), AUDIENCE)
 
 
-def test_the_sdk_is_asked_for_by_name_and_missed_by_name() -> None:
-    own = Cloud("x", "https://management.azure.com", "https://login.example", AUDIENCE)
-    try:
-        import azure.identity  # noqa: F401
-    except ImportError:
-        with pytest.raises(errors.CredentialError, match="azure-identity is not installed"):
-            credentials.azure_identity_token(SignIn(), own)
+SDK = Cloud("x", "https://management.azure.com", "https://login.example", AUDIENCE)
+
+
+def test_the_sdk_finds_the_managed_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("azure.identity", reason="azure-identity is not installed")
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", "/nowhere")  # it would start every command line tool that it knows
+    with running({"vms": [{"name": "a"}, {"name": "b", "identity": {"system_assigned": False}}]}) as emulator:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.endpoint("a"))
+        token = credentials.azure_identity_token(SignIn(kind="default"), SDK)
+        assert decoded(token.split(".")[1])["aud"].rstrip("/") == AUDIENCE.rstrip("/")
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", emulator.endpoint("b"))
+        with pytest.raises(errors.CredentialError, match="azure-identity found no way to sign in"):
+            credentials.azure_identity_token(SignIn(kind="default"), SDK)
+
+
+def test_the_sdk_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    with pytest.raises(errors.CredentialError, match="azure-identity is not installed"):
+        credentials.azure_identity_token(SignIn(), SDK)
 
 
 def test_many_threads_renew_a_refused_token_once() -> None:
