@@ -1,6 +1,7 @@
 # Everything runs from a private virtual environment that this file makes; nothing is installed elsewhere, no root.
 #   make demo   the whole story on the local Azure emulator
 #   make test   unit, wire and system tests, lint and types
+#   make sanity cores   what takes minutes and is run before a release
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -36,7 +37,7 @@ venv: $(STAMP) ## the private virtual environment
 demo: venv ## facts, inventory and a rolling round of maintenance on the emulator
 	"$(BIN)/python" -m demo $(DEMO_ARGS)
 
-test: lint types unit integration system ## everything below
+test: lint types unit integration system ## lint, types, unit, integration and system tests
 
 unit: venv ## unit tests, and wire tests against the emulator
 	"$(BIN)/python" -m pytest tests/unit
