@@ -81,7 +81,7 @@ class Balancer:
 
     def _connect(self) -> socket.socket:
         if not self.address.startswith("/"):
-            host, _, port = self.address.rpartition(":")
+            host, _colon, port = self.address.rpartition(":")
             return socket.create_connection((host.strip("[]"), int(port)), self._limit)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
