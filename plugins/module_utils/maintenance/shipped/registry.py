@@ -104,7 +104,7 @@ def command(config: Config, options: argparse.Namespace) -> int:
         return FAILURE
     memory = Memory(memory_path(config.state_dir, options.set), say_line)
     try:
-        event = read_event(os.environ, b"" if sys.stdin.isatty() else sys.stdin.buffer.read())
+        event = read_event(os.environ, _standard_input())
         act(Context(phase=options.phase, settings=checked, event=event, memory=memory, say=say_line))
     except TryLater as exc:
         say_line(str(exc))
@@ -113,6 +113,13 @@ def command(config: Config, options: argparse.Namespace) -> int:
         say_line(str(exc))
         return FAILURE
     return OK
+
+
+def _standard_input() -> bytes:
+    """What the handler wrote there; nothing when a person runs the hook by hand."""
+    # None when it was closed, whatever the annotation says.
+    stream = t.cast("t.TextIO | None", sys.stdin)
+    return b"" if stream is None or stream.isatty() else stream.buffer.read()
 
 
 __all__ = ["NAMES", "ORDERS", "PHASES", "HookSet", "check", "command", "find", "memory_path", "settings_path"]
