@@ -17,7 +17,7 @@ BENCHES := $(filter-out tests/bench/fetch_floor.py,$(sort $(wildcard tests/bench
 # ansible-core's own commands start other commands of the virtual environment by name.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv demo test unit integration system cores bench lint sanity types format clean
+.PHONY: help venv demo test unit integration system cores molecule bench lint sanity types format clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,11 @@ system: venv ## whole fleets, on the virtual clock
 
 cores: venv ## the integration tests on each supported ansible-core, in virtual environments of their own
 	"$(BIN)/python" tests/cores.py $(CORES)
+
+molecule: venv ## the handler on real systemd hosts in a lab of its own; needs root and Podman, else it is skipped
+	@"$(BIN)/python" extensions/molecule/lab.py check || { echo "molecule: skipped"; exit 0; }; \
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --requirement extensions/molecule/requirements.txt && \
+	"$(BIN)/python" extensions/molecule/play.py $(SCENARIOS)
 
 bench: venv ## every benchmark, one after the other; they print figures and never fail on time
 	@for file in $(BENCHES); do echo; echo "== $$file"; "$(BIN)/python" "$$file" || exit 1; done

@@ -61,6 +61,20 @@ version:
   returned: always
   type: str
   sample: 0.1.0
+endpoint:
+  description: Address of Azure's metadata service, which the handler asks unless it is told another.
+  returned: always
+  type: str
+  sample: http://169.254.169.254
+on_azure:
+  description: Whether this machine says that it is an Azure VM. No packet is sent to find out.
+  returned: always
+  type: bool
+reason:
+  description: Why it is not.
+  returned: always
+  type: str
+  sample: the chassis asset tag is another one
 files:
   description: Files that were added, changed or removed, relative to O(path).
   returned: always
@@ -76,6 +90,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.imds.client import DEFAULT_ENDPOINT
+from ..module_utils.imds.detection import detect
 from ..module_utils.imds.version import VERSION
 
 INIT = b"# The package of azure-maintenance; installed by Ansible, changes are lost.\n"
@@ -157,7 +173,16 @@ def main() -> None:
         "before_header": path,
         "after_header": path,
     }
-    module.exit_json(changed=bool(changed), version=VERSION, files=changed, diff=diff)
+    machine = detect()
+    module.exit_json(
+        changed=bool(changed),
+        version=VERSION,
+        files=changed,
+        diff=diff,
+        endpoint=DEFAULT_ENDPOINT,
+        on_azure=machine.on_azure,
+        reason=machine.reason,
+    )
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ class HandledVm:
             "state_dir": str(root / "state"),
             "run_dir": str(root / "run"),
             "hooks_dir": str(root),
+            "hook_launcher": "process",
             **settings,
         }
         self.start()

@@ -73,12 +73,17 @@ class AzureEvent:
 class Hooks:
     """Stands in for the runner: a phase ends when told, with the outcome that is set for it."""
 
+    outside = False
+    pause = 0.2
+
     def __init__(self, vm: SimulatedVm) -> None:
         self.vm = vm
         self.job: m.Job | None = None
         self._ends = 0.0
 
-    def start(self, job: m.Job, environment: dict[str, str], document: dict[str, Any], *, urgent: bool) -> None:
+    def start(
+        self, job: m.Job, environment: dict[str, str], document: dict[str, Any], *, urgent: bool, remember: Any
+    ) -> None:
         assert self.job is None, "two phases of hooks at once"
         self.job = job
         self._ends = self.vm.world.clock.mono() + self.vm.hook_time
@@ -92,7 +97,13 @@ class Hooks:
         self.vm.hook_ended(job.phase, outcome)
         return outcome, f"{job.phase} ended"
 
+    def adopt(self, job: m.Job, environment: dict[str, str], document: dict[str, Any], *, remember: Any) -> bool:
+        return False
+
     def abort(self) -> None:
+        self.job = None
+
+    def leave(self) -> None:
         self.job = None
 
 
@@ -109,6 +120,9 @@ class NoNotices:
         pass
 
     def abort(self) -> None:
+        pass
+
+    def leave(self) -> None:
         pass
 
 

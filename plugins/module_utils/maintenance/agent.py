@@ -97,7 +97,7 @@ class Agent:
     # --- the outside of the loop --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Remember. A run of hooks that a restart interrupted counts as "try again"."""
+        """Remember. Hooks that outlived a restart are taken up again; what it interrupted counts as "try again"."""
         loaded = self.parts.journal.load()
         self.state = loaded.state
         for problem in loaded.problems:
@@ -107,9 +107,7 @@ class Agent:
             self._identified = False
         now = self._now()
         if self.state.host.job is not None:
-            phase = self.state.host.job.phase
-            self.state = m.finish_job(self.state, m.LATER, "interrupted by a restart of the handler", now.wall)
-            self._say("warning", f"the {phase} hooks were interrupted by a restart of the handler")
+            self._take_up(self.state.host.job, rebooted=loaded.rebooted)
         for key, record in self.state.events.items():
             if record.state in m.FINISHING:
                 self.timers[f"vanished:{key}"] = now.mono  # how long ago is not known: settle once more
@@ -128,7 +126,7 @@ class Agent:
         busy = self.parts.runner.job is not None or self.parts.notices.busy
         mono = self.parts.clock.mono()
         until_read = max(0.0, self._next_read - mono, self._may_ask(mono))
-        return min(until_read, wait, 0.2 if busy else until_read)
+        return min(until_read, wait, self.parts.runner.pause if busy else until_read)
 
     def reconfigure(self, parts: Parts) -> None:
         """Go on with other parts, also in the middle of an event: rules are applied anew to events that are known."""
@@ -140,11 +138,38 @@ class Agent:
             self.state = self.state._replace(vm_name=self.config.vm_name)
         self._next_read = self._registered = float("-inf")
 
-    def stop(self) -> None:
-        """End what runs in this process. The journal knows; the next start goes on from there."""
-        self.parts.runner.abort()
-        self.parts.notices.abort()
+    def stop(self, *, leave_hooks: bool = False) -> None:
+        """End what runs in this process. The journal knows; the next start goes on from there.
+
+        Args:
+            leave_hooks: let those go on that can outlive this process; the next start takes them up again.
+        """
+        for part in (self.parts.runner, self.parts.notices):
+            if leave_hooks:
+                part.leave()
+            else:
+                part.abort()
         self.parts.events.close()
+
+    def _take_up(self, job: m.Job, *, rebooted: bool) -> None:
+        environment, document = self._briefing(job.key, f"the {job.phase} hooks are taken up again")
+        runner = self.parts.runner
+        if not rebooted and runner.adopt(job, environment, document, remember=self._remember_job):
+            self._say("info", f"the {job.phase} hooks that ran before the restart are taken up again")
+            return
+        what = "a reboot" if rebooted else "a restart of the handler"
+        self.state = m.finish_job(self.state, m.LATER, f"interrupted by {what}", self._now().wall)
+        self._say("warning", f"the {job.phase} hooks were interrupted by {what}")
+
+    def _remember_job(self, job: m.Job) -> None:
+        """Journal which hook is about to run, so that the next start finds it."""
+        self.state = self.state._replace(host=self.state.host._replace(job=job))
+        self._dirty = True
+        self._flush(self._now().wall)
+
+    def _briefing(self, key: str, why: str) -> tuple[dict[str, str], dict[str, t.Any]]:
+        record = self.state.events.get(key)
+        return hook_environment(record, self.state), hook_document(record, self.state, why)
 
     # --- reading the world ----------------------------------------------------------------------------------------
 
@@ -361,10 +386,10 @@ class Agent:
     def _run(self, step: m.Run) -> None:
         record = self.state.events.get(step.key)
         job = t.cast("m.Job", self.state.host.job)
-        environment, document = hook_environment(record, self.state), hook_document(record, self.state, step.why)
+        environment, document = self._briefing(step.key, step.why)
         urgent = record is not None and record.event.event_type in ("Preempt", "Terminate")
         try:
-            self.parts.runner.start(job, environment, document, urgent=urgent)
+            self.parts.runner.start(job, environment, document, urgent=urgent, remember=self._remember_job)
         except HookError as exc:
             self.parts.runner.abort()
             self._job_ended(job, m.FAILED, str(exc), self._now())

@@ -11,8 +11,10 @@ import os
 def replace_file(path: str, data: bytes, *, mode: int = 0o640, durable: bool = True) -> None:
     """Put data in place of a file's content, at once or not at all.
 
+    A file that root puts into another user's directory is that user's.
+
     Args:
-        mode: permission bits of a file that does not exist yet.
+        mode: permission bits of a file that does not exist yet, whatever the umask.
         durable: wait until it is on disk (fsync of the file and of its directory).
 
     Raises:
@@ -24,8 +26,11 @@ def replace_file(path: str, data: bytes, *, mode: int = 0o640, durable: bool = T
         pass
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        remove_file(temporary)  # of a process that had this number before; or a trap, hence O_EXCL
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            _give_to_owner(stream.fileno(), os.path.dirname(path) or ".")
             stream.write(data)
             stream.flush()
             if durable:
@@ -36,6 +41,13 @@ def replace_file(path: str, data: bytes, *, mode: int = 0o640, durable: bool = T
         raise
     if durable:
         sync_directory(os.path.dirname(path) or ".")
+
+
+def _give_to_owner(descriptor: int, directory: str) -> None:
+    if os.geteuid() == 0:
+        owner = os.stat(directory)
+        if owner.st_uid != 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync_directory(path: str) -> None:

@@ -15,6 +15,7 @@ import signal
 import stat
 import subprocess
 import typing as t
+import uuid
 
 from . import model as m
 
@@ -41,18 +42,40 @@ class HookError(Exception):
 
 
 class Call(t.NamedTuple):
-    """One run of a hook: its file, its environment, what it reads, and where what it reads is kept."""
+    """One run of a hook.
 
+    Attributes:
+        name: ``<phase>.d/<file>``, for people. path: its file.
+        environment: all of it. document: what it reads. document_path: where a launcher may keep that.
+        limit: seconds that it may take; the runner sees to it, and what runs without the runner ends by itself.
+    """
+
+    name: str
     path: str
     environment: t.Mapping[str, str]
     document: bytes
     document_path: str
+    limit: float
 
 
 class Launcher(t.Protocol):
-    """Starts hooks and finds out what became of them. A handle names a running hook, also after a restart."""
+    """Starts hooks and finds out what became of them. A handle names one run of a hook, also after a restart.
 
-    def start(self, call: Call) -> str:
+    Attributes:
+        outside: what it starts survives this process, is found again by its handle, and logs what it prints by itself.
+        pause: seconds between two looks at what runs, when nothing else tells that it ended.
+    """
+
+    outside: bool
+    pause: float
+
+    def reserve(self) -> str:
+        """A handle for the next start, so that it can be remembered before anything runs."""
+
+    def knows(self, handle: str) -> bool:
+        """Whether something runs under a handle, or it is known how it ended."""
+
+    def start(self, handle: str, call: Call) -> None:
         """Start it. Raises HookError."""
 
     def poll(self, handle: str) -> int | None:
@@ -71,12 +94,23 @@ class Launcher(t.Protocol):
 class ProcessLauncher:
     """Hooks as child processes in sessions of their own. They are not found again after a restart of the agent."""
 
+    outside = False
+    pause = 0.2  # SIGCHLD tells the service sooner
+
     def __init__(self) -> None:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._output: dict[str, bytes] = {}
         self._abandoned: list[subprocess.Popen[bytes]] = []
 
-    def start(self, call: Call) -> str:
+    def reserve(self) -> str:
+        """See the protocol."""
+        return f"process-{uuid.uuid4().hex}"
+
+    def knows(self, handle: str) -> bool:
+        """See the protocol."""
+        return handle in self._children
+
+    def start(self, handle: str, call: Call) -> None:
         """Start it. Raises HookError."""
         self._abandoned = [child for child in self._abandoned if child.poll() is None]
         try:
@@ -95,10 +129,8 @@ class ProcessLauncher:
         except OSError as exc:
             raise HookError(f"{call.path} cannot be started: {exc.strerror}") from exc
         os.set_blocking(t.cast("t.IO[bytes]", child.stdout).fileno(), False)
-        handle = str(child.pid)
         self._children[handle] = child
-        self._output[handle] = b""
-        return handle
+        self._output = {handle: b""}
 
     def poll(self, handle: str) -> int | None:
         """See the protocol."""
@@ -195,6 +227,10 @@ class Limits(t.NamedTuple):
         return self.single.get(f"{phase}.d/{name}", self.usual)
 
 
+def _forget(_job: m.Job) -> None:
+    """Nobody wants to know which hook runs."""
+
+
 class Runner:
     """Runs the hooks of one phase at a time.
 
@@ -220,6 +256,7 @@ class Runner:
         self._document: bytes = b""
         self._kill_at = self._killed_at = 0.0
         self._timed_out = False
+        self._remember: t.Callable[[m.Job], None] = _forget
 
     def configure(self, *, directory: str, run_dir: str, limits: Limits) -> None:
         """Use these from the next hook on."""
@@ -230,18 +267,67 @@ class Runner:
         """What runs now."""
         return self._job
 
+    @property
+    def outside(self) -> bool:
+        """Whether hooks outlive this process."""
+        return self._launcher.outside
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two calls of poll while something runs."""
+        return self._launcher.pause
+
     def start(
-        self, job: m.Job, environment: t.Mapping[str, str], document: t.Mapping[str, t.Any], *, urgent: bool
+        self,
+        job: m.Job,
+        environment: t.Mapping[str, str],
+        document: t.Mapping[str, t.Any],
+        *,
+        urgent: bool,
+        remember: t.Callable[[m.Job], None] = _forget,
     ) -> None:
-        """Begin a phase. An urgent one runs the hooks with the shortest time limits first. Raises HookError."""
+        """Begin a phase. An urgent one runs the hooks with the shortest time limits first.
+
+        Args:
+            remember: told of each hook just before it starts, when it may survive this process.
+
+        Raises:
+            HookError: the hooks cannot be listed, or the first one cannot be started.
+        """
         hooks = find_hooks(self._directory, job.phase)
         if urgent:
             hooks.sort(key=lambda name: (self._limits.of(job.phase, name), name))
-        self._environment = {**_base_environment(), **environment, "AZURE_MAINTENANCE_PHASE": job.phase}
-        self._document = json.dumps(document).encode("utf-8")
-        self._job = job._replace(hooks=tuple(hooks))
+        self._prepare(job._replace(hooks=tuple(hooks)), environment, document, remember)
         if hooks:
             self._launch()
+
+    def adopt(
+        self,
+        job: m.Job,
+        environment: t.Mapping[str, str],
+        document: t.Mapping[str, t.Any],
+        *,
+        remember: t.Callable[[m.Job], None] = _forget,
+    ) -> bool:
+        """Go on with a phase that an earlier process began. False when its hook can no longer be found."""
+        found = self._launcher.outside and job.handle is not None and job.current < len(job.hooks)
+        if not found or not self._launcher.knows(t.cast("str", job.handle)):
+            return False
+        self._prepare(job, environment, document, remember)
+        self._kill_at = self._mono() + self._limits.of(job.phase, job.hooks[job.current])
+        self._timed_out = False
+        return True
+
+    def _prepare(
+        self,
+        job: m.Job,
+        environment: t.Mapping[str, str],
+        document: t.Mapping[str, t.Any],
+        remember: t.Callable[[m.Job], None],
+    ) -> None:
+        self._environment = {**_base_environment(), **environment, "AZURE_MAINTENANCE_PHASE": job.phase}
+        self._document = json.dumps(document).encode("utf-8")
+        self._job, self._remember = job, remember
 
     def poll(self) -> tuple[str, str] | None:
         """Outcome and detail once the phase has ended, else None."""
@@ -263,13 +349,25 @@ class Runner:
             self._launcher.abandon(self._job.handle)
         self._job = None
 
+    def leave(self) -> None:
+        """Forget the phase; its hook goes on where it outlives this process, and is ended where it does not."""
+        if self._launcher.outside:
+            self._job = None
+        else:
+            self.abort()
+
     def _launch(self) -> None:
         job = t.cast("m.Job", self._job)
         name = job.hooks[job.current]
         path = os.path.join(self._directory, f"{job.phase}.d", name)
         document_path = os.path.join(self._run_dir, f"hook-{job.phase}.json")
-        handle = self._launcher.start(Call(path, self._environment, self._document, document_path))
-        self._kill_at = self._mono() + self._limits.of(job.phase, name)
+        limit = self._limits.of(job.phase, name)
+        handle = self._launcher.reserve()
+        if self._launcher.outside:
+            self._remember(job._replace(handle=handle))
+        call = Call(f"{job.phase}.d/{name}", path, self._environment, self._document, document_path, limit)
+        self._launcher.start(handle, call)
+        self._kill_at = self._mono() + limit
         self._timed_out = False
         self._job = job._replace(handle=handle)
 
@@ -284,15 +382,17 @@ class Runner:
 
     def _ended(self, job: m.Job, handle: str, status: int) -> tuple[str, str] | None:
         name = f"{job.phase}.d/{job.hooks[job.current]}"
-        output = self._launcher.output(handle).strip()
-        for line in output.splitlines()[-20:]:
-            self._say(f"{name}: {line}")
-        if status == 0 and not self._timed_out and job.current + 1 < len(job.hooks):
+        well = status == 0 and not self._timed_out
+        output = "" if well and self._launcher.outside else self._launcher.output(handle).strip()
+        if not self._launcher.outside:
+            for line in output.splitlines()[-20:]:
+                self._say(f"{name}: {line}")
+        if well and job.current + 1 < len(job.hooks):
             self._job = job._replace(current=job.current + 1, handle=None)
             self._launch()
             return None
         self._job = None
-        if status == 0 and not self._timed_out:
+        if well:
             return m.OK, _count(len(job.hooks))
         last = f": {output.splitlines()[-1][:200]}" if output else ""
         if self._timed_out:
@@ -312,6 +412,7 @@ def _base_environment() -> dict[str, str]:
     kept = ("PATH", "LANG", "LC_ALL", "TZ", "HOME")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    environment.setdefault("HOME", os.path.expanduser("~"))  # a service of root's has none, and tools want one
     return environment
 
 

@@ -30,11 +30,15 @@ class JournalFormatError(ValueError):
 
 
 class Loaded(t.NamedTuple):
-    """What was found, the boot that wrote it (None: unknown), and one sentence for each thing that was wrong."""
+    """What was found, the boot that wrote it (None: unknown), and one sentence for each thing that was wrong.
+
+    ``rebooted``: surely another boot than this one.
+    """
 
     state: m.State
     boot_id: str | None
     problems: tuple[str, ...]
+    rebooted: bool = False
 
 
 class Journal:
@@ -67,7 +71,8 @@ class Journal:
         if usable:
             newest = max(usable, key=lambda parsed: parsed.serial)
             self._serial = newest.serial
-            return Loaded(newest.state, newest.boot_id, tuple(problems))
+            rebooted = bool(newest.boot_id and self._boot_id and newest.boot_id != self._boot_id)
+            return Loaded(newest.state, newest.boot_id, tuple(problems), rebooted)
         state = m.EMPTY
         if os.path.exists(self._marker):
             problems.append("no journal, and the marker says that this VM was drained: it will be resumed")

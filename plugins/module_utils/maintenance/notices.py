@@ -57,6 +57,10 @@ class Notices:
         """End the running notice."""
         self._runner.abort()
 
+    def leave(self) -> None:
+        """Let the running notice go on if it can without this process, and end it if it cannot."""
+        self._runner.leave()
+
 
 def hook_environment(record: m.EventRecord | None, state: m.State) -> dict[str, str]:
     """The environment variables that tell a hook what it is about. Free text is only in the JSON document."""
@@ -74,8 +78,12 @@ def hook_environment(record: m.EventRecord | None, state: m.State) -> dict[str, 
         "RESOURCES": ",".join(event.resources),
         "STATE": record.state,
     }
-    # A NUL cannot be in an environment and has no business in a name.
-    return {**environment, **{f"AZURE_MAINTENANCE_{name}": value.replace("\0", "") for name, value in values.items()}}
+    return {**environment, **{f"AZURE_MAINTENANCE_{name}": _plain(value) for name, value in values.items()}}
+
+
+def _plain(value: str) -> str:
+    """What can be in an environment: neither a NUL nor half of a character, which have no business in a name."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def hook_document(record: m.EventRecord | None, state: m.State, why: str) -> dict[str, t.Any]:

@@ -15,7 +15,7 @@ from .exporter import Exporter, Page
 from .files import remove_file, replace_file
 from .logs import Log
 from .metrics import render
-from .status import snapshot
+from .status import one_line, snapshot
 
 # How often to write what only grew older, in seconds.
 EVERY = 15.0
@@ -25,13 +25,14 @@ _MOVING = ("time", "last_read")
 
 
 class Publisher:
-    """Keeps all of it up to date; nothing here can stop the service."""
+    """Keeps all of it up to date; nothing here can stop the service. ``summary`` is how it stands, in one line."""
 
     def __init__(self, config: Config, log: Log) -> None:
         self._log = log
         self._problem: str | None = None
         self._written: tuple[float, str] = (float("-inf"), "")
         self._exporter: Exporter | None = None
+        self.summary = "starting"
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -59,6 +60,7 @@ class Publisher:
         if digest == self._written[1] and mono - self._written[0] < EVERY:
             return
         self._written = (mono, digest)
+        self.summary = one_line(status)
         metrics = render(status, agent.counters)
         if self._exporter is not None:
             self._exporter.pages["/metrics"] = Page("200 OK", "text/plain; version=0.0.4", metrics)

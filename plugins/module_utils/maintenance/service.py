@@ -15,19 +15,21 @@ from ..imds.client import ImdsClient, RetryPolicy
 from ..imds.documents import check_instance, text
 from ..imds.errors import BadAnswerError
 from ..imds.scheduled_events import ScheduledEvents
-from .agent import Agent, Identity, Parts
+from .agent import Agent, EventsSource, Identity, Parts
 from .clock import Clock, make_clock
 from .config import Config, ConfigError, load
 from .fleet.document import Member
 from .fleet.file import FileStore
 from .fleet.memory import MemoryStore
 from .fleet.store import Store
-from .hooks import Limits, ProcessLauncher, Runner
+from .hooks import Launcher, Limits, ProcessLauncher, Runner
 from .journal import Journal
 from .logs import Log, default_log
 from .notices import Notices
+from .notify import Notifier
 from .orders import OperatorFile
 from .publish import Publisher
+from .systemd_launcher import SystemdLauncher, usable
 
 # The loop is the retry: one try, and the next look soon (contract section 1.5 for the service's own figures).
 POLL_POLICY = RetryPolicy(total=10.0, attempt=10.0, retries=0, connect_retries=0, gone_total=0.0)
@@ -66,10 +68,17 @@ def make_store(config: Config) -> Store:
     return MemoryStore()
 
 
+def make_launcher(config: Config) -> Launcher:
+    """What starts hooks: systemd where it can, and this process elsewhere."""
+    if config.hook_launcher == "systemd" or (config.hook_launcher == "auto" and usable()):
+        return SystemdLauncher(config.run_dir)
+    return ProcessLauncher()
+
+
 def make_runner(config: Config, clock: Clock, log: Log) -> Runner:
     """Hooks as the configuration wants them run."""
     return Runner(
-        ProcessLauncher(),
+        make_launcher(config),
         directory=config.hooks_dir,
         run_dir=config.run_dir,
         limits=Limits(config.hook_timeout, config.hook_timeouts),
@@ -122,6 +131,8 @@ class Service:
         self._path, self._log = config_path, log or default_log()
         self._agent = Agent(make_parts(config, log=self._log))
         self._publisher = Publisher(config, self._log)
+        self._notifier = Notifier()
+        self._heard: EventsSource | None = None
         self._stopping = self._reloading = False
 
     def run(self) -> int:
@@ -134,17 +145,30 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._signalled)
         self._agent.start()
+        self._notifier.ready()
         while not self._stopping:
             if self._reloading:
                 self._reload()
-            pause = self._agent.cycle()
-            self._publisher.update(self._agent)
-            select.select([reader], [], [], self._agent.parts.clock.real(pause))
+            pause = self._agent.parts.clock.real(self._cycle())
+            select.select([reader], [], [], min(pause, self._notifier.longest_pause))
             _drain_pipe(reader)
-        self._agent.stop()
+        self._notifier.stopping()
+        self._agent.stop(leave_hooks=True)
         self._publisher.close()
         self._log("info", "stopped", {})
         return 0
+
+    def _cycle(self) -> float:
+        """One look of the agent's. The watchdog hears of it only after it."""
+        agent, source = self._agent, self._agent.parts.events
+        self._notifier.patient(self._heard is not source)  # its first answer may take two minutes
+        pause = agent.cycle()
+        if agent.last_read is not None and agent.read_error is None:
+            self._heard = source
+        self._publisher.update(self._agent)
+        self._notifier.status(self._publisher.summary)
+        self._notifier.alive()
+        return pause
 
     def _signalled(self, number: int, _frame: object) -> None:
         self._stopping = self._stopping or number in (signal.SIGTERM, signal.SIGINT)
@@ -152,6 +176,7 @@ class Service:
 
     def _reload(self) -> None:
         self._reloading = False
+        self._notifier.reloading()
         try:
             config = load(self._path)
             self._agent.reconfigure(renewed_parts(self._agent.parts, config, log=self._log))
@@ -160,6 +185,7 @@ class Service:
             self._log("error", f"the configuration is not read anew: {exc}", {})
         else:
             self._log("info", "the configuration was read anew", {})
+        self._notifier.ready()
 
 
 def command(config: Config, options: argparse.Namespace) -> int:
@@ -182,4 +208,4 @@ def _drain_pipe(reader: int) -> None:
         pass
 
 
-__all__ = ["Service", "boot_id", "command", "identify", "make_parts", "make_store"]
+__all__ = ["Service", "boot_id", "command", "identify", "make_launcher", "make_parts", "make_store"]

@@ -23,6 +23,7 @@ def snapshot(agent: Agent, *, pid: int) -> dict[str, t.Any]:
         "service": state.host.service,
         "slot": state.host.slot,
         "hooks": None if state.host.job is None else state.host.job.phase,
+        "hooks_survive": agent.parts.runner.outside,  # a restart of the handler
         "last_hooks": None if state.host.last is None else state.host.last._asdict(),
         "last_read": agent.last_read,
         "incarnation": agent.document.incarnation if agent.document else None,
@@ -91,6 +92,17 @@ def render(status: t.Mapping[str, t.Any], *, now: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def one_line(status: t.Mapping[str, t.Any]) -> str:
+    """The snapshot in one sentence that changes only when something does, for the service manager."""
+    parts = [status["service"].replace("_", " ") + (f", {status['hooks']} hooks running" if status["hooks"] else "")]
+    parts += [f"{name.replace('_', ' ')}: {error}" for name, error in status["errors"].items()]
+    live = [event for event in status["events"] if event["state"] != m.DONE]
+    parts += [f"{event['event_type']} {event['state'].replace('_', ' ')}" for event in live[:3]]
+    if len(live) > 3:
+        parts.append(f"{len(live) - 3} more events")
+    return "; ".join(parts if live else [*parts, "no event at hand"])
+
+
 def _reading(status: t.Mapping[str, t.Any], now: float) -> str:
     if status["last_read"] is None:
         return "events were never read yet"
@@ -126,4 +138,4 @@ def ago(seconds: float) -> str:
     return f"{seconds // 3600} h"
 
 
-__all__ = ["ago", "moment", "render", "snapshot"]
+__all__ = ["ago", "moment", "one_line", "render", "snapshot"]

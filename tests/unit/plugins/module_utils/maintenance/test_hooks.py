@@ -173,6 +173,7 @@ def test_an_aborted_hook_is_gone(bench: Bench) -> None:
 
 def test_a_handle_of_before_a_restart_means_try_again() -> None:
     assert hooks.ProcessLauncher().poll("12345") == hooks.TRY_LATER
+    assert not hooks.ProcessLauncher().knows("12345")
 
 
 def wait_for(condition: Any) -> None:

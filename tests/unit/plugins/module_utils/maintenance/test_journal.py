@@ -25,8 +25,8 @@ def journal(tmp_path: Path) -> j.Journal:
     return j.Journal(str(tmp_path), spare=str(tmp_path / "spare"), boot_id="boot-1")
 
 
-def reopened(tmp_path: Path) -> j.Loaded:
-    return j.Journal(str(tmp_path), spare=str(tmp_path / "spare"), boot_id="boot-2").load()
+def reopened(tmp_path: Path, *, boot_id: str = "boot-2") -> j.Loaded:
+    return j.Journal(str(tmp_path), spare=str(tmp_path / "spare"), boot_id=boot_id).load()
 
 
 def test_nothing_yet_is_an_empty_state(journal: j.Journal) -> None:
@@ -35,7 +35,9 @@ def test_nothing_yet_is_an_empty_state(journal: j.Journal) -> None:
 
 def test_a_state_survives(journal: j.Journal, tmp_path: Path) -> None:
     journal.save(STATE, now=100.0)
-    assert reopened(tmp_path) == j.Loaded(STATE, "boot-1", ())
+    assert reopened(tmp_path) == j.Loaded(STATE, "boot-1", (), rebooted=True)
+    assert reopened(tmp_path, boot_id="boot-1") == j.Loaded(STATE, "boot-1", ())
+    assert not reopened(tmp_path, boot_id="").rebooted, "nobody knows"
 
 
 def test_it_is_readable(journal: j.Journal, tmp_path: Path) -> None:
