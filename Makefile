@@ -1,6 +1,7 @@
 # Everything runs from a private virtual environment that this file makes; nothing is installed elsewhere, no root.
 #   make demo   the whole story on the local Azure emulator
 #   make test   unit, wire and system tests, lint and types
+#   make sanity cores   what takes minutes and is run before a release
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -16,7 +17,7 @@ BENCHES := $(filter-out tests/bench/fetch_floor.py,$(sort $(wildcard tests/bench
 # ansible-core's own commands start other commands of the virtual environment by name.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv demo test unit integration system cores molecule bench lint types format clean
+.PHONY: help venv demo test unit integration system cores molecule bench lint sanity types format clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,7 +37,7 @@ venv: $(STAMP) ## the private virtual environment
 demo: venv ## facts, inventory and a rolling round of maintenance on the emulator
 	"$(BIN)/python" -m demo $(DEMO_ARGS)
 
-test: lint types unit integration system ## everything below
+test: lint types unit integration system ## lint, types, unit, integration and system tests
 
 unit: venv ## unit tests, and wire tests against the emulator
 	"$(BIN)/python" -m pytest tests/unit
@@ -62,6 +63,9 @@ lint: venv ## style
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/yamllint" --strict .
+
+sanity: venv ## the collection as it is published: ansible-test sanity, documentation, changelog
+	"$(BIN)/python" tests/published.py
 
 types: venv ## mypy --strict on our packages
 	"$(BIN)/mypy"

@@ -79,7 +79,8 @@ options:
 notes:
   - Azure does not tell a VM which availability set it is in. C(azure.availability_set) is there for what other sources
     know.
-  - Tags of a scale set's instance and the data of a VM that was changed just now can lag behind, see the facts guide.
+  - Tags of a scale set's instance and the data of a VM that was changed just now can lag behind, see
+    R(the facts guide,ansible_collections.azure_guest.imds.docsite.facts_guide).
   - There is no version for Windows targets.
 seealso:
   - plugin: azure_guest.imds.metadata

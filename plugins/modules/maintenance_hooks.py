@@ -70,9 +70,6 @@ options:
     description: The text of the executables, by set and phase with a slash between them.
     type: dict
     required: true
-seealso:
-  - plugin: azure_guest.imds.maintenance_handler
-    plugin_type: role
 """
 
 EXAMPLES = r"""
@@ -177,7 +174,7 @@ def plan(
             if script is None:
                 problems.append(f"executables has no {name}/{phase}")
                 continue
-            first, _, rest = script.partition("\n")
+            first, _end, rest = script.partition("\n")
             files[place(phase, name, order)] = Wanted(f"{first}\n{HEAD}{rest}".encode(), 0o755)
             timeouts[place(phase, name, order)] = hook["timeout"] or found.longest(checked)
     if problems:

@@ -106,7 +106,7 @@ def command(folder: Path, name: str, *arguments: str, **environment: str) -> Don
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=100,
+        timeout=400,
         check=False,
         encoding="utf-8",
     )

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from interpreters import oldest
+
 ROOT = Path(__file__).parents[2]
 EXECUTABLES = ROOT / "roles/maintenance_handler/files/hooks"
 LIBRARY = ROOT / "plugins/module_utils"
@@ -34,7 +36,7 @@ class Ended(NamedTuple):
 
 
 class HookHost:
-    """A directory tree like that of a host below a prefix, with one set of hooks.
+    """A directory tree like that of a host below a prefix, with one set of hooks and the oldest Python there is.
 
     Args:
         name: of the set. settings: what its settings file has.
@@ -57,16 +59,17 @@ class HookHost:
             f"import sys\nsys.path.insert(0, {str(root / 'lib')!r})\nfrom azure_guest.maintenance.cli import main\n"
             f"sys.exit(main(default_config={str(self.etc / 'config.json')!r}))\n",
             root / "usr/bin/azure-maintenance",
+            interpreter=oldest(),
         )
         for script in (EXECUTABLES / name).iterdir():
             (self.etc / f"{script.name}.d").mkdir()
             shutil.copy(script, self.etc / f"{script.name}.d/50-{name}")
         self.configure(settings or {})
 
-    def program(self, source: str, path: Path | str) -> Path:
+    def program(self, source: str, path: Path | str, *, interpreter: str = sys.executable) -> Path:
         """Make a program, in Python; a bare name is one that hooks find before the machine's."""
         path = self.programs / path if isinstance(path, str) else path
-        path.write_text(f"#!{sys.executable}\n{source}")
+        path.write_text(f"#!{interpreter}\n{source}")
         path.chmod(0o755)
         return path
 

@@ -65,7 +65,8 @@ class TakingServer:
                 for name, value in given.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command != "HEAD":
+                    self.wfile.write(data)
 
             def __getattr__(self, name: str) -> Any:
                 """The method for any verb."""

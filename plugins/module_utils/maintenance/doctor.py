@@ -244,6 +244,22 @@ def check_hooks(config: Config) -> list[Finding]:
         elif phase == "drain":
             remedy = "events are approved without draining anything; is that wanted?"
             findings.append(Finding(WARNING, "no drain hooks", remedy))
+    return findings + _shipped_settings(config)
+
+
+def _shipped_settings(config: Config) -> list[Finding]:
+    """What is wrong with the settings of shipped hooks."""
+    from .shipped import registry, settings
+
+    findings = []
+    for name in registry.NAMES:
+        path = registry.settings_path(config.hooks_dir, name)
+        if os.path.exists(path):
+            try:
+                registry.check(name, settings.load(path), where=path)
+                findings.append(Finding(GOOD, f"settings of the {name} hooks"))
+            except settings.SettingsError as exc:
+                findings += [Finding(PROBLEM, line, f"mend {path}") for line in str(exc).splitlines()]
     return findings
 
 

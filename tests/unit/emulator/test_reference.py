@@ -21,7 +21,7 @@ from azure_emulator.events import machines
 from azure_emulator.events.kinds import KINDS
 from azure_emulator.events.model import EventSpec
 from azure_emulator.events.operations import OperationSpec
-from azure_emulator.faults import FAULTS, REFUSALS, REPLACEMENTS, FaultSpec
+from azure_emulator.faults import FAULT_CATEGORIES, FAULTS, REFUSALS, REPLACEMENTS, FaultSpec
 from azure_emulator.fleet import specification as fleet
 from azure_emulator.imds.checks import CATEGORIES, ENDPOINTS
 from azure_emulator.imds.fields import COMPUTE_FIELDS, WITHDRAWN
@@ -140,6 +140,14 @@ def faults() -> str:
     rows += [(code(name), "whole VM", text) for name, text in REFUSALS.items()]
     rows += [(code(name), each.category, each.help) for name, each in DISTORTIONS.items()]
     return table(("Fault", "Category", "What the caller gets"), rows)
+
+
+def fault_categories() -> str:
+    return table(("Category", "Requests"), [(code(name), where(name)) for name in FAULT_CATEGORIES])
+
+
+def where(category: str) -> str:
+    return "the metadata service of a VM" if category in CATEGORIES else "Resource Manager"
 
 
 # Keys
@@ -278,7 +286,7 @@ def role() -> str:
 
 TABLES: dict[str, Any] = {
     **{f.__name__: f for f in (behaviours, sections, endpoints, fields, event_versions, event_types, states, calls)},
-    **{f.__name__: f for f in (faults, steps, step_keys, stories, routes, commands, role)},
+    **{f.__name__: f for f in (faults, fault_categories, steps, step_keys, stories, routes, commands, role)},
     **{name: (lambda parts=parts: keys(*parts)) for name, parts in FLEET_PARTS.items()},
     "scenario": lambda: keys((scenario.Scenario, "")),
     "event_keys": lambda: keys((EventSpec, "")),

@@ -14,8 +14,10 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from emulator_wire import SUBSCRIPTION, bearer, events, send
 
+from azure_emulator.certificates import Authority
 from azure_emulator.errors import InputError
 from azure_emulator.server.runtime import Addresses, check_addresses
+from azure_emulator.server.tls import Tls
 from azure_emulator.testing import Emulator, running
 
 if TYPE_CHECKING:
@@ -86,6 +88,13 @@ def test_resource_manager_over_tls(fleet: dict[str, Any]) -> None:
         ca_file = Path(emulator.ca_file)
         assert [path.name for path in ca_file.parent.iterdir()] == ["root.pem"]
     assert not ca_file.parent.exists()
+
+
+def test_a_ca_that_is_kept_is_named_where_it_is_kept(tmp_path: Path) -> None:
+    tls = Tls(Authority(tmp_path / "ca"), "127.0.0.1")
+    assert tls.ca_file == str(tmp_path / "ca" / "root.pem")
+    tls.close()
+    assert ssl.create_default_context(cafile=tls.ca_file).get_ca_certs()
 
 
 # Signing in, and the cloud's description

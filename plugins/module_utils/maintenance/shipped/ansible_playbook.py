@@ -9,6 +9,7 @@ cloud is never evaluated as a template, whatever is in it.
 
 from __future__ import annotations
 
+import math
 import os
 import pwd
 import shutil
@@ -74,7 +75,7 @@ def as_yaml(value: t.Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (int, float)):
-        return repr(value) if value == value and abs(value) != float("inf") else "null"
+        return repr(value) if isinstance(value, int) or math.isfinite(value) else "null"
     return f"!unsafe {_quoted(str(value))}"
 
 

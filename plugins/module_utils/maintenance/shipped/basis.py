@@ -18,7 +18,6 @@ import time
 import typing as t
 
 from .. import files
-from . import settings as s
 
 # A drain that waits for others to finish stops waiting so many seconds before Azure may begin.
 BEFORE_START = 5.0
@@ -210,6 +209,11 @@ def read_secret(path: str) -> str:
     return secret
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, as one says it."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def say_line(text: str) -> None:
     """Print a line, which the handler puts into the journal. What would break the line or the terminal is escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -217,4 +221,15 @@ def say_line(text: str) -> None:
     sys.stdout.flush()
 
 
-__all__ = ["Context", "Event", "HookFailed", "Memory", "Ran", "TryLater", "read_event", "read_secret", "s", "say_line"]
+__all__ = [
+    "Context",
+    "Event",
+    "HookFailed",
+    "Memory",
+    "Ran",
+    "TryLater",
+    "counted",
+    "read_event",
+    "read_secret",
+    "say_line",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from . import settings as s
-from .basis import Context, HookFailed, Ran, TryLater
+from .basis import Context, HookFailed, Ran, TryLater, counted
 
 SETTINGS: s.Schema = {
     "containers": s.Field(
@@ -104,7 +104,7 @@ def drain(context: Context) -> None:
             context.memory.save(done)
         left = max(1.0, until - context.mono())
         _docker(context, *stop, container.id, what=f"container {container.name} was not stopped", limit=left)
-    context.say(f"{len(running)} containers stopped, {len(ours)} to be started again")
+    context.say(f"{counted(len(running), 'container')} stopped, {len(ours)} to be started again")
 
 
 def ready(context: Context) -> None:

@@ -15,7 +15,7 @@ import socket
 import typing as t
 
 from . import settings as s
-from .basis import Context, HookFailed, TryLater
+from .basis import Context, HookFailed, TryLater, counted
 
 _NAME = r"[A-Za-z0-9_.:-]+"
 _VM_NAME = "{vm_name}"
@@ -81,7 +81,7 @@ class Balancer:
 
     def _connect(self) -> socket.socket:
         if not self.address.startswith("/"):
-            host, _, port = self.address.rpartition(":")
+            host, _colon, port = self.address.rpartition(":")
             return socket.create_connection((host.strip("[]"), int(port)), self._limit)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -188,9 +188,9 @@ def _wait_for_sessions(
         return
     sessions, policy = left(), context.settings["on_timeout"]
     if policy == s.FAIL:
-        raise TryLater(f"{sessions} sessions are left after {limit:.0f} s")
+        raise TryLater(f"{counted(sessions, 'session')} left after {limit:.0f} s")
     then = "they are cut off" if policy == s.CUT else "going on"
-    context.say(f"{sessions} sessions are left after {limit:.0f} s; {then}")
+    context.say(f"{counted(sessions, 'session')} left after {limit:.0f} s; {then}")
     if policy != s.CUT:
         return
     for balancer in balancers:

@@ -12,7 +12,7 @@ import typing as t
 from .. import files
 from . import settings as s
 from . import web
-from .basis import Context, HookFailed, TryLater
+from .basis import Context, HookFailed, TryLater, counted
 
 _ANY_URL = s.optional(s.url)
 CONNECTIONS, REQUESTS = "connections", "requests"
@@ -113,7 +113,7 @@ def _wait(context: Context) -> None:
     if context.wait(lambda: _count(url, what) <= allowed, limit):
         context.say(f"drained: at most {allowed} {what} are left")
         return
-    said = f"{_count(url, what)} {what} are left after {limit:.0f} s"
+    said = f"{counted(_count(url, what), what[:-1])} left after {limit:.0f} s"
     if context.settings["on_timeout"] == s.FAIL:
         raise TryLater(said)
     context.say(f"{said}; going on")

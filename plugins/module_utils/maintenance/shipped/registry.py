@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import typing as t
@@ -16,6 +17,9 @@ from .names import NAMES, PHASES
 
 if t.TYPE_CHECKING:
     from ..config import Config
+
+    # For Ansible, which takes along to a host what it sees imported. A hook imports its own set only.
+    from . import ansible_playbook, docker, haproxy, kubernetes, nginx, patroni, systemd_units, webhook  # noqa: F401
 
 # Where each stands among the drain hooks: first nobody comes any more, then what serves is stopped.
 ORDERS: t.Mapping[str, int] = {
@@ -51,11 +55,9 @@ class HookSet(t.NamedTuple):
 
 def find(name: str) -> HookSet:
     """A set by its name. Raises KeyError for one that is not in NAMES."""
-    # Written out, for Ansible takes along to a host what it sees imported.
-    from . import ansible_playbook, docker, haproxy, kubernetes, nginx, patroni, systemd_units, webhook
-
-    modules = (ansible_playbook, docker, haproxy, kubernetes, nginx, patroni, systemd_units, webhook)
-    module: t.Any = dict(zip(NAMES, modules))[name]
+    if name not in NAMES:
+        raise KeyError(name)
+    module: t.Any = importlib.import_module(f".{name}", __package__)
     return HookSet(
         module.SETTINGS,
         module.REQUIRED,
@@ -104,7 +106,7 @@ def command(config: Config, options: argparse.Namespace) -> int:
         return FAILURE
     memory = Memory(memory_path(config.state_dir, options.set), say_line)
     try:
-        event = read_event(os.environ, b"" if sys.stdin.isatty() else sys.stdin.buffer.read())
+        event = read_event(os.environ, _standard_input())
         act(Context(phase=options.phase, settings=checked, event=event, memory=memory, say=say_line))
     except TryLater as exc:
         say_line(str(exc))
@@ -113,6 +115,13 @@ def command(config: Config, options: argparse.Namespace) -> int:
         say_line(str(exc))
         return FAILURE
     return OK
+
+
+def _standard_input() -> bytes:
+    """What the handler wrote there; nothing when a person runs the hook by hand."""
+    # None when it was closed, whatever the annotation says.
+    stream = t.cast("t.TextIO | None", sys.stdin)
+    return b"" if stream is None or stream.isatty() else stream.buffer.read()
 
 
 __all__ = ["NAMES", "ORDERS", "PHASES", "HookSet", "check", "command", "find", "memory_path", "settings_path"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from . import settings as s
-from .basis import Context, HookFailed, TryLater
+from .basis import Context, HookFailed, TryLater, counted
 
 _UNIT = s.matching(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]*", "the name of a unit, without wildcards,")
 SETTINGS: s.Schema = {
@@ -58,7 +58,7 @@ def drain(context: Context) -> None:
         if _state(context, unit)[1] in _RUNNING:
             raise HookFailed(f"{unit} was stopped and runs again; what activates it must be stopped before it")
         stopped += 1
-    context.say(f"{stopped} units stopped, {len(ours)} to be started again")
+    context.say(f"{counted(stopped, 'unit')} stopped, {len(ours)} to be started again")
 
 
 def ready(context: Context) -> None:

@@ -18,7 +18,7 @@ import urllib.parse
 
 from . import messages, web
 from . import settings as s
-from .basis import Context, HookFailed, TryLater, read_secret
+from .basis import Context, HookFailed, TryLater, counted, read_secret
 
 _FILE = s.optional(s.path)
 _HEADER = s.matching(r"[A-Za-z0-9-]{1,64}", "the name of a header")
@@ -128,7 +128,7 @@ def _send(context: Context, target: t.Mapping[str, t.Any]) -> None:
             context.say(f"told {web.place(url)}")
             return
         if last:
-            raise TryLater(f"{pause[1]}, {attempt} times")
+            raise TryLater(f"{pause[1]}, {counted(attempt, 'time')}")
         context.sleep(pause[0])
 
 

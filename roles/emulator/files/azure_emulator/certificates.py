@@ -64,6 +64,11 @@ class Authority:
         self._leaves: dict[str, KeyPair] = {}
         self.base_url = "http://127.0.0.1"
 
+    @property
+    def kept_certificate(self) -> Path | None:
+        """Where the root's certificate is kept; None when it is not."""
+        return self._directory.absolute() / "root.pem" if self._directory else None
+
     def root(self) -> KeyPair:
         """The root.
 

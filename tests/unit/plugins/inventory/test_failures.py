@@ -45,9 +45,9 @@ def test_one_in_twenty_requests_failing_changes_nothing(inventory: Inventory, em
 
 def test_an_azure_that_stays_down_is_an_error_by_the_deadline(inventory: Inventory, emulator: Emulator) -> None:
     emulator.control.add_fault(fault="server_error", category="network_interfaces")
-    with pytest.raises(AnsibleError, match=rf"{FIRST}: network interfaces: GET .* 500.*option timeout is 2 s"):
-        inventory(timeout=2)
-    found = inventory(timeout=2, on_partial="warn")
+    with pytest.raises(AnsibleError, match=rf"{FIRST}: network interfaces: GET .* 500.*option timeout is 5 s"):
+        inventory(timeout=5)
+    found = inventory(timeout=5, on_partial="warn")
     assert len(found.hosts) == 12
     assert found.hosts["db-0"]["azure_private_ipv4"] is None
     assert found.hosts["web_0"]["azure_private_ipv4"]
@@ -58,7 +58,7 @@ def test_an_azure_that_stays_down_is_an_error_by_the_deadline(inventory: Invento
 def test_an_azure_that_hangs_is_given_up(inventory: Inventory, emulator: Emulator) -> None:
     emulator.control.add_fault(fault="hang", category="virtual_machines", subscription_id=SECOND)
     with pytest.raises(AnsibleError, match=rf"Subscription {SECOND}: virtual machines: "):
-        inventory(timeout=2)
+        inventory(timeout=5)
     emulator.control.clear_faults()
 
 

@@ -116,8 +116,8 @@ def test_resource_graph_that_is_forbidden_or_down(inventory: Inventory, emulator
     emulator.control.add_fault(fault="throttled", category="resource_graph", count=1)
     assert len(inventory(source="resource_graph").hosts) == 12
     emulator.control.add_fault(fault="unavailable", category="resource_graph")
-    with pytest.raises(AnsibleError, match=r"Subscriptions all: resource graph: POST .* 503.*option timeout is 1 s"):
-        inventory(source="resource_graph", timeout=1)
+    with pytest.raises(AnsibleError, match=r"Subscriptions all: resource graph: POST .* 503.*option timeout is 5 s"):
+        inventory(source="resource_graph", timeout=5)
 
 
 def test_resource_graph_without_status_has_the_power_state_and_no_domains(inventory: Inventory) -> None:

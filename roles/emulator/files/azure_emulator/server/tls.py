@@ -13,12 +13,18 @@ from azure_emulator.certificates import Authority, write_private
 
 
 class Tls:
-    """A TLS context, and the file with the CA that its callers have to trust. :meth:`close` removes the file."""
+    """A TLS context, and the file with the CA that its callers have to trust.
+
+    :meth:`close` removes the file, unless the CA is kept in a directory.
+    """
 
     def __init__(self, authority: Authority, address: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="azure-emulator-")
-        self.ca_file = str(Path(self._folder.name, "root.pem"))
-        Path(self.ca_file).write_bytes(authority.root().certificate_pem())
+        root = authority.root().certificate_pem()
+        kept = authority.kept_certificate
+        self.ca_file = str(kept or Path(self._folder.name, "root.pem"))
+        if kept is None:
+            Path(self.ca_file).write_bytes(root)
         pair = authority.server(address)
         server = Path(self._folder.name, "server.pem")
         write_private(server, pair.key_pem() + pair.certificate_pem())

@@ -172,6 +172,16 @@ class TestHooks:
         hook(settings, "drain.d/10-a", first + "\n")
         assert "which is not" in texts(doctor.check_hooks(parse(settings)), doctor.PROBLEM)
 
+    def test_settings_of_shipped_hooks(self, settings: dict[str, Any]) -> None:
+        place = Path(settings["hooks_dir"], "hooks")
+        place.mkdir(parents=True)
+        (place / "nginx.json").write_text("{}")
+        (place / "haproxy.json").write_text('{"server": []}')
+        findings = doctor.check_hooks(parse(settings))
+        assert "settings of the nginx hooks" in texts(findings, doctor.GOOD)
+        wrong = f"{place}/haproxy.json: server: unknown key; did you mean 'servers'? (mend {place}/haproxy.json)"
+        assert wrong in texts(findings, doctor.PROBLEM)
+
 
 class TestDirectoriesFleetAndHandler:
     def test_directories(self, settings: dict[str, Any], tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from shipped_hooks import HookHost
+from system_programs import find_program
+from taking_server import Reply, Taken, TakingServer
 
 # As docker does for the words that the hooks use; an engine that is down says what Docker's command says then.
 DOCKER = """
@@ -162,3 +166,72 @@ def test_settings(host: HookHost) -> None:
     host.configure({"containers": ["--all"], "label": ["x"]})
     output = host.expect("drain", 78, "label: unknown key; did you mean 'labels'?")
     assert "containers: [0]: the name of a container expected, not '--all'" in output
+
+
+# --- Docker's own command ------------------------------------------------------------------------------------------
+
+
+class EngineApi:
+    """As much of the Engine's API as Docker's command needs to list, stop and start containers."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+        self.labels: dict[str, dict[str, str]] = {}
+        self.calls: list[str] = []
+        self.server = TakingServer(self.answer)
+
+    def add(self, name: str, state: str, **labels: str) -> None:
+        self.states[name], self.labels[name] = state, labels
+
+    def answer(self, taken: Taken) -> Reply:
+        parts = urlsplit(taken.path)
+        words = parts.path.strip("/").split("/")
+        if words[-1] == "_ping":
+            return Reply(200, b"OK", (("Api-Version", "1.47"), ("OSType", "linux")))
+        if words[-2:] == ["containers", "json"]:
+            filters = json.loads(parse_qs(parts.query).get("filters", ["{}"])[0])
+            wanted = [label.partition("=")[::2] for label in filters.get("label", {})]
+            return Reply(200, [self._row(name) for name in self.states if self._has(name, wanted)])
+        name = next(name for name in self.states if Engine.id(name) == words[-2])
+        self.calls.append(f"{words[-1]} {name} {parts.query}".strip())
+        self.states[name] = "exited" if words[-1] == "stop" else "running"
+        return Reply(204)
+
+    def _has(self, name: str, wanted: list[tuple[str, str]]) -> bool:
+        return all(self.labels[name].get(key) == value for key, value in wanted)
+
+    def _row(self, name: str) -> dict[str, Any]:
+        shown = {"Id": Engine.id(name), "Names": [f"/{name}"], "Image": "i", "ImageID": "i", "Command": "c"}
+        state = {"State": self.states[name], "Status": "Up 1 second", "Created": 1}
+        return {**shown, **state, "Ports": [], "Labels": self.labels[name]}
+
+
+@pytest.fixture
+def api() -> Iterator[EngineApi]:
+    find_program("docker", package="docker-cli")
+    api = EngineApi()
+    with api.server:
+        yield api
+
+
+def test_with_dockers_own_command(tmp_path: Path, api: EngineApi) -> None:
+    host = HookHost(tmp_path, "docker", {"containers": ["app"], "labels": ["role=web"], "stop_timeout": 7})
+    script = f'#!/bin/sh\nDOCKER_HOST=tcp://127.0.0.1:{api.server.port} HOME={tmp_path} exec docker "$@"\n'
+    (host.programs / "docker-here").write_text(script)
+    (host.programs / "docker-here").chmod(0o755)
+    host.configure({"containers": ["app"], "labels": ["role=web"], "stop_timeout": 7, "command": "docker-here"})
+    api.add("app", "running")
+    api.add("web1", "running", role="web")
+    api.add("web2", "exited", role="web")
+    api.add("db", "running", role="db")
+    host.expect("health")
+    host.expect("drain", said="2 containers stopped, 2 to be started again")
+    assert [call.split()[:2] for call in api.calls] == [["stop", "app"], ["stop", "web1"]]
+    assert all("t=7" in call for call in api.calls)
+    host.expect("ready")
+    api.calls.clear()
+    host.expect("resume")
+    assert [call.split()[:2] for call in api.calls] == [["start", "web1"], ["start", "app"]]
+    assert api.states == {"app": "running", "web1": "running", "web2": "exited", "db": "running"}
+    api.server.__exit__()
+    host.expect("drain", 75, "the containers cannot be listed: ")

@@ -134,7 +134,7 @@ def test_a_load_balancer_that_restarted_is_seen_and_drained_again(
 
 @pytest.mark.parametrize(
     ("policy", "status", "said", "left"),
-    [("proceed", 0, "going on", 2), ("fail", 75, "2 sessions are left", 2), ("cut", 0, "they are cut off", 0)],
+    [("proceed", 0, "going on", 2), ("fail", 75, "2 sessions left", 2), ("cut", 0, "they are cut off", 0)],
 )
 def test_sessions_that_stay(
     tmp_path: Path, balancers: Callable[..., Balancer], policy: str, status: int, said: str, left: int
@@ -153,7 +153,7 @@ def test_waiting_ends_before_azure_begins(tmp_path: Path, balancers: Callable[..
     one = balancers("web/web-0")
     one.sessions["web/web-0"] = 1
     host = HookHost(tmp_path, "haproxy", settings(one, time_limit=80000))
-    host.expect("drain", said="1 sessions are left after 0 s; going on", not_before=str(int(time.time()) + 4))
+    host.expect("drain", said="1 session left after 0 s; going on", not_before=str(int(time.time()) + 4))
 
 
 def test_a_load_balancer_that_does_not_answer(tmp_path: Path, balancers: Callable[..., Balancer]) -> None:
@@ -280,7 +280,7 @@ def test_with_haproxy(tmp_path: Path, real: tuple[str, str, int]) -> None:
         client.sendall(b"hello\n")
         assert client.recv(10) == b"hello\n"
         host.configure({"sockets": [path], "servers": ["web/web-0"], "time_limit": 0.5, "on_timeout": "fail"})
-        host.expect("drain", 75, "1 sessions are left")
+        host.expect("drain", 75, "1 session left")
         assert status(path, "web-0") == "DRAIN"
         client.sendall(b"still served\n")
         assert client.recv(20) == b"still served\n"

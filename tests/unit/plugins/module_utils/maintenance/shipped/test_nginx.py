@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shipped_hooks import EVENT, HookHost
+from guide_tables import code_blocks
+from shipped_hooks import EVENT, ROOT, HookHost
 from system_programs import find_program, wait_for
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.shipped import nginx, registry
@@ -123,9 +124,9 @@ def test_connections_that_stay(tmp_path: Path, page: Page) -> None:
     page.active = 3
     desk = Desk(tmp_path, notice_time=0, status_url=page.url, time_limit=60)
     assert desk.run("drain") == 60
-    assert desk.said == ["2 connections are left after 60 s; going on"]
+    assert desk.said == ["2 connections left after 60 s; going on"]
     desk = Desk(tmp_path, notice_time=0, status_url=page.url, time_limit=60, on_timeout="fail")
-    with pytest.raises(TryLater, match="2 connections are left after 60 s"):
+    with pytest.raises(TryLater, match="2 connections left after 60 s"):
         desk.run("drain")
 
 
@@ -194,6 +195,8 @@ def test_settings(given: dict[str, Any], said: str) -> None:
 
 # --- nginx itself -------------------------------------------------------------------------------------------------
 
+# The locations are the guide's.
+GUIDE = ROOT / "docs/docsite/rst/maintenance_hooks.rst"
 CONFIG = """
 daemon off; pid {root}/pid; error_log stderr;
 events {{ worker_connections 64; }}
@@ -203,11 +206,7 @@ http {{
     uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;
     server {{
         listen 127.0.0.1:{port};
-        location = /health {{
-            if (-f {root}/drained) {{ return 503; }}
-            return 200 "ok";
-        }}
-        location = /status {{ stub_status; allow 127.0.0.1; deny all; }}
+        {site}
         location = / {{ return 200 "here"; }}
     }}
 }}
@@ -238,7 +237,8 @@ def test_with_nginx(tmp_path: Path) -> None:
     root = tmp_path / "nginx"
     root.mkdir()
     user = "user root;" if os.geteuid() == 0 else ""
-    (root / "nginx.conf").write_text(user + CONFIG.format(root=root, port=port))
+    text = code_blocks(GUIDE, "nginx")[0].replace(nginx.SETTINGS["flag_file"].default, str(root / "drained"))
+    (root / "nginx.conf").write_text(user + CONFIG.format(root=root, port=port, site=text))
     with subprocess.Popen([program, "-p", str(root), "-c", str(root / "nginx.conf"), "-e", "stderr"]) as process:
         try:
             wait_for(lambda: answers(port), "nginx answers")
@@ -248,7 +248,7 @@ def test_with_nginx(tmp_path: Path) -> None:
             assert get(port, "/health") == 200
             with socket.create_connection(("127.0.0.1", port)) as client:
                 host.configure({**given, "status_url": f"{site}/status", "time_limit": 0.2, "on_timeout": "fail"})
-                host.expect("drain", 75, "1 connections are left")
+                host.expect("drain", 75, "1 connection left")
                 timer = threading.Timer(1.0, client.close)
                 timer.start()
                 host.configure({**given, "status_url": f"{site}/status"})

@@ -217,6 +217,8 @@ class TestInput:
         for phase in ("drain", "ready", "resume"):
             done = subprocess.run([host.etc / f"{phase}.d/50-nginx"], stdin=subprocess.DEVNULL, check=False)
             assert done.returncode == 0
+        closed = f"{host.etc}/drain.d/50-nginx <&-"
+        assert subprocess.run(["sh", "-c", closed], check=False).returncode == 0
 
     def test_text_for_a_terminal_is_escaped(self, capsys: pytest.CaptureFixture[str]) -> None:
         basis.say_line("one\x1b[2J\ntwo é")

@@ -11,7 +11,7 @@ from shipped_hooks import HookHost
 
 # As systemctl does for the words that the hooks use; what was asked is in the file "calls".
 SYSTEMCTL = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 place = pathlib.Path({place!r})
 units = json.loads((place / "units").read_text())
 words = sys.argv[1:]
@@ -23,6 +23,10 @@ if words[0] == "show":
     assert words[1] == "--property=LoadState,ActiveState", words
     print(f"LoadState={{unit['load']}}\\nActiveState={{unit['active']}}")
 else:
+    if unit.pop("kills", False):
+        unit["active"] = "inactive"
+        (place / "units").write_text(json.dumps(units))
+        os.kill(os.getppid(), 9)
     if words[0] in unit.get("refuses", []):
         sys.exit(f"Job for {{words[-1]}} failed.")
     if words[0] == "stop" and not unit.get("comes back"):
@@ -94,6 +98,15 @@ def test_a_unit_that_runs_again_is_seen(host: HookHost, units: Units) -> None:
     host.expect("drain", 1, "a was stopped and runs again")
     units.set(a="inactive", b="inactive", c="active")
     host.expect("ready", 1, "c runs again")
+
+
+def test_what_was_stopped_before_a_sudden_death_is_started_again(host: HookHost, units: Units) -> None:
+    units.set(a="active", b={"load": "loaded", "active": "active", "kills": True}, c="active")
+    assert host.run("drain").status == -9
+    assert [units.get(name) for name in "abc"] == ["inactive", "inactive", "active"]
+    host.expect("resume")
+    assert [units.get(name) for name in "abc"] == ["active", "active", "active"]
+    assert host.remembered() is None
 
 
 def test_what_somebody_masked_stays_down(host: HookHost, units: Units) -> None:

@@ -148,7 +148,7 @@ def test_nobody_is_sent_elsewhere(tmp_path: Path, server: TakingServer, service:
 def test_a_target_that_fails_does_not_keep_it_from_others(tmp_path: Path, server: TakingServer) -> None:
     nowhere = {"url": "http://127.0.0.1:9", "attempts": 1}
     host = make(tmp_path, nowhere, {"url": server.url})
-    host.expect("notify", 75, "targets[0]: http://127.0.0.1:9 does not answer: Connection refused, 1 times")
+    host.expect("notify", 75, "targets[0]: http://127.0.0.1:9 does not answer: Connection refused, 1 time")
     assert len(server.taken) == 1
 
 

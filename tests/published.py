@@ -1,6 +1,6 @@
 """Builds the collection and judges what users get: ``ansible-test sanity``, the documentation, the changelog.
 
-Run as ``python tests/sanity.py`` from an environment with requirements-dev.txt. Everything it makes lies under
+Run as ``python tests/published.py`` from an environment with requirements-dev.txt. Everything it makes lies under
 ``.cache/published``; the virtual environments that ansible-test makes there are kept, so that only a first run is slow.
 """
 
