@@ -171,7 +171,7 @@ def stop_answering(host: Host) -> float:
 def restart_handler(host: Host) -> float:
     """As an upgrade does it."""
     began = time.monotonic()
-    host.sh(f"systemctl restart {UNIT}")
+    host.sh(f"systemctl daemon-reload; systemctl restart {UNIT}")
     return time.monotonic() - began
 
 

@@ -11,6 +11,7 @@ nobody to wait for it. Only when that file does not come, systemd is asked wheth
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,11 +33,12 @@ _PATIENCE = 10.0
 # What a hook that nobody looks after may take beyond its limit, in seconds.
 _SLACK = 10.0
 _OLD = 2 * 86400.0
-# Read by the shell, in the unit's environment; without a percent sign or a backslash, which systemd would interpret.
-_NOTE_RESULT = (
-    'echo "$SERVICE_RESULT $EXIT_CODE $EXIT_STATUS" >"$AZURE_MAINTENANCE_RESULT.new"'
-    ' && mv -f "$AZURE_MAINTENANCE_RESULT.new" "$AZURE_MAINTENANCE_RESULT"'
-)
+# Without a dollar sign: systemd 252 writes one into the unit's file in a form that it cannot read after a
+# daemon-reload.
+_NOTE_RESULT = "printenv SERVICE_RESULT EXIT_CODE EXIT_STATUS >{path}.new; mv -f {path}.new {path}"
+# What means the same to systemd, to a shell, and in a file of systemd's own.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+@:=,-]+")
+_LOST = "lost"
 
 
 class Result(t.NamedTuple):
@@ -83,11 +85,12 @@ class SystemdLauncher:
         for ended in self._results:
             self._forget(ended)
         self._results = {}
+        if not _PLAIN_PATH.fullmatch(self._run_dir):
+            raise HookError(f"{call.path} cannot be started as a unit: run_dir {self._run_dir!r} has odd characters")
         try:
             os.makedirs(self._run_dir, exist_ok=True)
             replace_file(self._file(handle, "json"), call.document, mode=0o600, durable=False)
-            environment = {**call.environment, "AZURE_MAINTENANCE_RESULT": self._file(handle, "result")}
-            data = environment_file(environment).encode("utf-8")
+            data = environment_file(call.environment).encode("utf-8")
             replace_file(self._file(handle, "env"), data, mode=0o600, durable=False)
         except OSError as exc:
             raise HookError(f"{call.path} cannot be started: {exc.filename}: {exc.strerror}") from exc
@@ -112,7 +115,7 @@ class SystemdLauncher:
             "KillMode": "mixed",
             "TimeoutStopSec": f"{KILL_GRACE:.0f}s",
             "RuntimeMaxSec": f"{call.limit + KILL_GRACE + _SLACK:.0f}s",
-            "ExecStopPost": f"/bin/sh -c '{_NOTE_RESULT}'",
+            "ExecStopPost": f"/bin/sh -c '{_NOTE_RESULT.format(path=self._file(handle, 'result'))}'",
         }
         return [
             "systemd-run",
@@ -136,8 +139,7 @@ class SystemdLauncher:
             if self._loaded(handle):
                 return None
             result = self._result(handle)  # it may have ended between the two looks
-        if result is None:
-            return TRY_LATER
+        result = result or Result(_LOST, TRY_LATER)
         # The note stays until the next hook starts: by then it is journaled how this one ended.
         self._results = {handle: result}
         return result.status
@@ -208,7 +210,7 @@ def environment_file(environment: t.Mapping[str, str]) -> str:
 
 
 def parse_result(text: str) -> Result | None:
-    """What a unit noted of its end: ``exit-code exited 3`` or ``signal killed KILL``. None for anything else."""
+    """How a unit said it ended, such as ``exit-code exited 3`` or ``signal killed KILL``. None for anything else."""
     words = text.split()
     if len(words) == 1:  # nothing was started at all, such as for lack of memory
         return Result(words[0], UNKNOWN_STATUS)
@@ -228,6 +230,8 @@ def _remark(result: Result | None) -> str:
         return ""
     if result.status == EXIT_EXEC:
         return "systemd could not execute it: is the interpreter in its first line there?"
+    if result.word == _LOST:
+        return "nobody noted how it ended"
     if result.word in ("success", "exit-code", "signal"):
         return ""
     return f"systemd says: {result.word}"

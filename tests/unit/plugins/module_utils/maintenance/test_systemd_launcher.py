@@ -118,6 +118,7 @@ def test_what_systemd_is_asked_for(bench: Bench) -> None:
     ):
         assert f"--property={wanted}" in call
     assert not any("hunter2" in word for word in call), "everybody can read command lines"
+    assert not any(set(word) & set("$`%\\") for word in call), "systemd would read them otherwise after a reload"
 
 
 def test_input_and_environment_are_for_the_owner_only(bench: Bench) -> None:
@@ -183,6 +184,12 @@ def test_a_full_run_dir_is_an_error_of_the_hook(bench: Bench) -> None:
     bench.run_dir.write_text("not a directory")
     with pytest.raises(hooks.HookError, match=r"drain\.d/a cannot be started: .*File exists"):
         bench.start()
+
+
+def test_a_run_dir_that_systemd_would_misread_is_refused(tmp_path: Path) -> None:
+    launcher = systemd_launcher.SystemdLauncher(f"{tmp_path}/a $b")
+    with pytest.raises(hooks.HookError, match=r"run_dir '.*' has odd characters"):
+        launcher.start(launcher.reserve(), hooks.Call("drain.d/a", "/x", {}, b"", "", 1.0))
 
 
 def test_a_hook_that_hangs_is_ended_politely_then_killed(bench: Bench) -> None:
@@ -257,7 +264,7 @@ def test_one_whose_end_nobody_noted_is_tried_again(bench: Bench) -> None:
     bench.wait_until_ended()
     assert bench.runner.poll() is None  # the note may be on its way
     bench.now = 2.5
-    assert bench.finish() == (m.LATER, "drain.d/a says try again later")
+    assert bench.finish() == (m.LATER, "drain.d/a says try again later: nobody noted how it ended")
 
 
 def test_an_abandoned_hook_is_gone_at_once(bench: Bench) -> None:
