@@ -33,9 +33,9 @@ _PATIENCE = 10.0
 # What a hook that nobody looks after may take beyond its limit, in seconds.
 _SLACK = 10.0
 _OLD = 2 * 86400.0
-# Without a dollar sign: systemd 252 writes one into the unit's file in a form that it cannot read after a
-# daemon-reload.
-_NOTE_RESULT = "printenv SERVICE_RESULT EXIT_CODE EXIT_STATUS >{path}.new; mv -f {path}.new {path}"
+# Without dollar signs and semicolons: systemd 252 writes them into the unit's file in a form that it misreads after
+# a daemon-reload.
+_NOTE_RESULT = "printenv SERVICE_RESULT EXIT_CODE EXIT_STATUS >{path}.new || true && mv -f {path}.new {path}"
 # What means the same to systemd, to a shell, and in a file of systemd's own.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+@:=,-]+")
 _LOST = "lost"
