@@ -17,7 +17,7 @@ BENCHES := $(filter-out tests/bench/fetch_floor.py,$(sort $(wildcard tests/bench
 # ansible-core's own commands start other commands of the virtual environment by name.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help venv demo test unit integration system cores molecule bench lint sanity types format clean
+.PHONY: help venv demo test unit integration system cores molecule bench lint docs sanity types format clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -37,7 +37,7 @@ venv: $(STAMP) ## the private virtual environment
 demo: venv ## facts, inventory and a rolling round of maintenance on the emulator
 	"$(BIN)/python" -m demo $(DEMO_ARGS)
 
-test: lint types unit integration system ## lint, types, unit, integration and system tests
+test: lint types docs unit integration system ## lint, types, documentation, unit, integration and system tests
 
 unit: venv ## unit tests, and wire tests against the emulator
 	"$(BIN)/python" -m pytest tests/unit
@@ -66,6 +66,9 @@ lint: venv ## style
 
 sanity: venv ## the collection as it is published: ansible-test sanity, documentation, changelog
 	"$(BIN)/python" tests/published.py
+
+docs: venv ## the documentation of plugins, roles and guides, and the changelog
+	"$(BIN)/python" tests/published.py documentation changelog
 
 types: venv ## mypy --strict on our packages
 	"$(BIN)/mypy"

@@ -25,6 +25,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"user": "nobody", "hook_launcher": "systemd"},
         "maintenance_handler_hook_launcher is systemd, and nobody may not start units.",
     ),
+    "root": (
+        {"user": "nobody", "shipped_hooks": [{"name": "systemd_units", "settings": {"units": ["x.service"]}}]},
+        "has systemd_units, which only root can run, and maintenance_handler_user is nobody.",
+    ),
+    "network": (
+        {"user": "nobody", "shipped_hooks": [{"name": "kubernetes"}]},
+        "maintenance_handler_shipped_hooks has kubernetes, which speaks to other hosts",
+    ),
     "path": ({"writable_paths": ['/srv/"x']}, "absolute paths without quotes and backslashes are needed"),
     "relative": ({"metrics_textfile": "x/y.prom"}, "absolute paths without quotes and backslashes are needed"),
     "address": (

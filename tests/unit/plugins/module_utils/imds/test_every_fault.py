@@ -52,11 +52,14 @@ def _no_faults(emulator: Emulator) -> None:
     emulator.control.clear_faults()
 
 
-@pytest.mark.parametrize("fault", KINDS)
-@pytest.mark.parametrize("reader", READERS)
+# As text, any body is an answer.
+CASES = [
+    (reader, fault) for reader in READERS for fault in KINDS if reader != "text" or fault not in ("not_json", "empty")
+]
+
+
+@pytest.mark.parametrize(("reader", "fault"), CASES)
 def test_every_failure_is_an_error_of_its_kind(emulator: Emulator, reader: str, fault: str) -> None:
-    if (reader, fault) in (("text", "not_json"), ("text", "empty")):
-        pytest.skip("as text, any body is an answer")
     emulator.control.add_fault(fault=fault)
     # What says "later" is not waited for here, a hang and a 410 only for a moment.
     timeout = 0.5 if fault in ("hang", "gone", "not_found") else 20
