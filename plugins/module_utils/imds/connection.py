@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 import typing as t
 
+from . import detection
 from .client import ImdsClient, RetryPolicy
-from .detection import detect
-from .errors import NotOnAzureError, UncertainError, UnreachableError
+from .errors import UncertainError, UnreachableError
 from .settings import AUTO, Settings
 
 T = t.TypeVar("T")
@@ -22,14 +22,8 @@ def require_azure(settings: Settings, *, root: str = "/") -> None:
     Raises:
         NotOnAzureError: this machine is no Azure VM; nothing was sent.
     """
-    if settings.endpoint != AUTO:
-        return
-    found = detect(root.rstrip("/") + "/sys/class/dmi/id")
-    if not found.on_azure:
-        raise NotOnAzureError(
-            f"this machine is not an Azure VM: {found.reason}. Nothing was sent. "
-            "If a metadata service is to be asked all the same, name its endpoint."
-        )
+    if settings.endpoint == AUTO:
+        detection.require_azure(root.rstrip("/") + "/sys/class/dmi/id")
 
 
 def ask(

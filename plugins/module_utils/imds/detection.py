@@ -40,4 +40,20 @@ def detect(directory: str = DMI_DIRECTORY) -> Detection:
     return Detection(False, f"the chassis asset tag is {tag[:60]!r}, not Azure's")
 
 
-__all__ = ["AZURE_CHASSIS_ASSET_TAG", "Detection", "detect"]
+def require_azure(directory: str | None = None) -> None:
+    """Before anything is sent to Azure's own address.
+
+    Raises:
+        NotOnAzureError: this machine is no Azure VM.
+    """
+    found = detect(directory or DMI_DIRECTORY)
+    if not found.on_azure:
+        from .errors import NotOnAzureError
+
+        raise NotOnAzureError(
+            f"this machine is not an Azure VM: {found.reason}. Nothing was sent. "
+            "If a metadata service is to be asked all the same, name its endpoint."
+        )
+
+
+__all__ = ["AZURE_CHASSIS_ASSET_TAG", "Detection", "detect", "require_azure"]

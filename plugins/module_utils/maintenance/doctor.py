@@ -129,7 +129,9 @@ def _route_findings(host: str, routes: t.Sequence[Route]) -> list[Finding]:
 
 
 def check_service(config: Config, paths: Paths) -> list[Finding]:
-    """Does the service answer, and is it about this VM?"""
+    """Does the service answer, and is it about this VM? Nothing is sent where there is no reason to expect one."""
+    if config.endpoint is None and not detect(paths.dmi).on_azure:
+        return []
     with ImdsClient(config.endpoint, policy=PATIENCE) as client:
         try:
             began, answer = time.time(), client.get_json("instance")

@@ -21,7 +21,7 @@ from .config import Config
 from .fleet.document import FleetDocument, FleetFormatError
 from .fleet.serialize import as_json
 from .fleet.store import StoreError
-from .service import identify, make_store
+from .service import identify, make_store, require_service
 from .status import ago, moment, render
 
 # A person waits for the answer.
@@ -128,6 +128,7 @@ def events(config: Config, options: argparse.Namespace) -> int:
     """What the metadata service shows."""
     with ImdsClient(config.endpoint, policy=PATIENCE) as client:
         try:
+            require_service(config)
             name = config.vm_name or identify(client).name
             document = ScheduledEvents(client, api_version=config.api_version).read()
         except ImdsError as exc:

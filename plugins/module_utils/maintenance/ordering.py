@@ -25,7 +25,7 @@ from .fleet.document import FleetDocument, FleetFormatError, FleetWindow, missin
 from .fleet.store import StoreError, update
 from .looking import PATIENCE, fleet_orders, load_fleet, out, read_status
 from .orders import OperatorFile
-from .service import identify, make_store
+from .service import identify, make_store, require_service
 from .status import moment
 from .windows import Hold, Span, opening, parse_moment
 
@@ -199,6 +199,7 @@ def _pick(wanted: str, known: t.Sequence[str]) -> str:
 def _approve_now(config: Config, options: argparse.Namespace) -> int:
     with ImdsClient(config.endpoint, policy=PATIENCE) as client:
         try:
+            require_service(config)
             name = config.vm_name or identify(client).name
             source = ScheduledEvents(client, api_version=config.api_version)
             document = source.read()

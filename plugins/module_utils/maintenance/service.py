@@ -12,6 +12,7 @@ import signal
 import typing as t
 
 from ..imds.client import ImdsClient, RetryPolicy
+from ..imds.detection import require_azure
 from ..imds.documents import check_instance, text
 from ..imds.errors import BadAnswerError
 from ..imds.scheduled_events import ScheduledEvents
@@ -44,6 +45,16 @@ def boot_id() -> str:
             return stream.read().strip()
     except OSError:
         return ""
+
+
+def require_service(config: Config) -> None:
+    """Before the first question: a service that the configuration names, or Azure's own on an Azure VM.
+
+    Raises:
+        NotOnAzureError: there is neither; nothing was sent.
+    """
+    if config.endpoint is None:
+        require_azure()
 
 
 def identify(client: ImdsClient) -> Identity:
@@ -91,12 +102,17 @@ def make_runner(config: Config, clock: Clock, log: Log) -> Runner:
 def make_parts(config: Config, *, log: Log, clock: Clock | None = None) -> Parts:
     """Everything that an agent on a real host is made of."""
     clock = clock or make_clock(config.clock)
+
+    def who() -> Identity:
+        require_service(config)  # the agent asks for events only once it knows who it is
+        return identify(client)
+
     client = ImdsClient(config.endpoint, policy=POLL_POLICY, keep_alive=True)
     return Parts(
         config=config,
         clock=clock,
         events=ScheduledEvents(client, api_version=config.api_version, first_policy=FIRST_POLICY),
-        identify=lambda: identify(client),
+        identify=who,
         store=make_store(config),
         journal=Journal(config.state_dir, spare=config.run_dir, boot_id=boot_id()),
         runner=make_runner(config, clock, log),
@@ -208,4 +224,4 @@ def _drain_pipe(reader: int) -> None:
         pass
 
 
-__all__ = ["Service", "boot_id", "command", "identify", "make_launcher", "make_parts", "make_store"]
+__all__ = ["Service", "boot_id", "command", "identify", "make_launcher", "make_parts", "make_store", "require_service"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.azure_guest.imds.plugins.module_utils.imds import detection
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance import cli, ordering
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance import config as configuration
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.agent import Agent
@@ -127,6 +128,18 @@ class TestLooking:
         assert other not in host.run("events", "--mine")
         listed = json.loads(host.run("events", "--json"))
         assert {event["event_id"]: event["mine"] for event in listed["events"]} == {event_id: True, other: False}
+
+    def test_nothing_is_sent_where_no_service_can_be(
+        self, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(detection, "DMI_DIRECTORY", str(tmp_path))
+        del host.settings["endpoint"]
+        host.handle()  # the network guard fails the test when anything dials Azure's own address
+        text = host.run("status")
+        assert "this machine is not an Azure VM: no chassis asset tag" in text
+        assert "name its endpoint" in text
+        for command in (["events"], ["approve", "--now", "all"]):
+            assert "Nothing was sent." in host.run(*command, status=1)
 
     def test_events_of_a_silent_service(self, host: Host) -> None:
         host.configure(endpoint="http://127.0.0.1:9")
