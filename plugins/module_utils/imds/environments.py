@@ -31,7 +31,7 @@ GERMAN = Environment("AzureGermanCloud", "https://management.microsoftazure.de",
 STACK = Environment("AzureStack", None, None)
 ENVIRONMENTS = (PUBLIC, US_GOVERNMENT, CHINA, GERMAN, STACK)
 
-# The CLI and the founding documents' script call some of them otherwise.
+# The CLI and the script in Azure's documentation call some of them otherwise.
 _ALIASES = {"azurecloud": PUBLIC, "azureusgovernment": US_GOVERNMENT}
 _BY_NAME = {**{environment.name.lower(): environment for environment in ENVIRONMENTS}, **_ALIASES}
 # The German cloud had these two; germanywestcentral and germanynorth are public.
@@ -51,7 +51,7 @@ def by_name(name: str) -> Environment:
 def by_location(location: str) -> Environment:
     """The environment of a location, for services older than 2018-10-01 that do not name it.
 
-    The founding documents compare with a list fetched from the internet. The sovereign clouds' locations are few and
+    Azure's documentation compares with a list fetched from the internet. The sovereign clouds' locations are few and
     plain from their names, so that a table does; whatever is not theirs is public.
     """
     location = normal_location(location)

@@ -1,11 +1,10 @@
-"""The scripted server, the clock, and a client of them."""
+"""A client of the scripted server and its clock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted_server import FakeClock, ScriptedServer
 
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.client import Client
 from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.transport import Transport
@@ -13,17 +12,7 @@ from ansible_collections.azure_guest.imds.plugins.plugin_utils.resource_manager.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    scripted = ScriptedServer()
-    yield scripted
-    scripted.close()
+    from scripted_server import FakeClock, ScriptedServer
 
 
 @pytest.fixture
