@@ -10,6 +10,8 @@ import pytest
 import yaml
 from conftest import GATHERING
 
+from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.shipped import registry
+
 if TYPE_CHECKING:
     from ansible_runs import Ansible
 
@@ -41,8 +43,10 @@ def test_the_variables_of_the_role_are_real() -> None:
     specs = yaml.safe_load((ROOT / "roles/maintenance_handler/meta/argument_specs.yml").read_text(encoding="utf-8"))
     role = block("maintenance_handler")[0]["roles"][0]
     assert {name for name in role if name != "role"} <= specs["argument_specs"]["main"]["options"].keys()
-    hook = specs["argument_specs"]["main"]["options"]["maintenance_handler_hooks"]["options"]
-    assert all(given.keys() <= hook.keys() for given in role["maintenance_handler_hooks"])
+    hook = specs["argument_specs"]["main"]["options"]["maintenance_handler_shipped_hooks"]["options"]
+    for given in role["maintenance_handler_shipped_hooks"]:
+        assert given.keys() <= hook.keys()
+        registry.check(given["name"], given["settings"], where="README.md")
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!https?:)[^)]+)\)", TEXT))))
