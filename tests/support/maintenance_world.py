@@ -189,7 +189,7 @@ class SimulatedVm:
         self.outcomes: dict[str, str] = {}
         self.hook_time = 2.0
         self.silent = False
-        self.lose_answers = False
+        self.lose_answers = self.refused = False
         self.down = False
         # What the hooks did to the workload, as opposed to what the agent believes.
         self.drained = False
@@ -234,7 +234,7 @@ class SimulatedVm:
         return self.world.azure_document(self.name)
 
     def request_start(self, event_id: str) -> None:
-        if self.silent:
+        if self.silent or self.refused:
             raise UnreachableError("silent")
         self.world.approve(self, event_id)
         if self.lose_answers:
@@ -333,6 +333,8 @@ class World:
     def check(self, vm: SimulatedVm) -> None:
         if any("no end of steps" in line for line in vm.log):
             raise BrokenError(f"{vm.name}: no end of steps")
+        if vm.journal.saved != vm.agent.state:
+            raise BrokenError(f"{vm.name}: the journal does not say what the handler knows")
         if self.store.down:
             return
         document = self.store.load()[0]

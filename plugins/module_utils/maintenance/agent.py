@@ -90,7 +90,7 @@ class Agent:
         self.orders = Operator()
         self._next_read = float("-inf")
         self._asked: collections.deque[float] = collections.deque(maxlen=REQUESTS)
-        self._dirty = False
+        self._saved: m.State | None = m.EMPTY  # what is on disk; None when that is not to be relied on
         self._identified = False
         self._registered = float("-inf")
 
@@ -100,6 +100,7 @@ class Agent:
         """Remember. Hooks that outlived a restart are taken up again; what it interrupted counts as "try again"."""
         loaded = self.parts.journal.load()
         self.state = loaded.state
+        self._saved = None if loaded.problems else loaded.state
         for problem in loaded.problems:
             self._say("error", problem)
         if self.config.vm_name:
@@ -164,7 +165,6 @@ class Agent:
     def _remember_job(self, job: m.Job) -> None:
         """Journal which hook is about to run, so that the next start finds it."""
         self.state = self.state._replace(host=self.state.host._replace(job=job))
-        self._dirty = True
         self._flush(self._now().wall)
 
     def _briefing(self, key: str, why: str) -> tuple[dict[str, str], dict[str, t.Any]]:
@@ -203,7 +203,6 @@ class Agent:
         if self.state.vm_name not in (None, name):
             self._say("warning", f"this VM is {name} now; the journal is of {self.state.vm_name}")
         self.state = self.state._replace(vm_name=name)
-        self._dirty = True
         self._member = identity.member
 
     def _read(self, now: Moment) -> EventsDocument | None:
@@ -282,7 +281,6 @@ class Agent:
         took = now.wall - job.started
         self.counters.add("hook_runs_total", phase=job.phase, outcome=outcome)
         self.counters.set("hook_last_duration_seconds", max(0.0, took), phase=job.phase)
-        self._dirty = True
         why = f"{job.phase}: {outcome} after {took:.1f} s: {detail}"
         self._record("hooks", job.key, why, now.wall, outcome=outcome)
 
@@ -319,7 +317,6 @@ class Agent:
         """
         now = self._now()
         self.state = m.apply(self.state, step, now.wall)
-        self._dirty = True
         self._note(step, now)
         handler = _WORLD.get(type(step))
         if handler is None:
@@ -436,19 +433,19 @@ class Agent:
             self._journal_failed(exc)
 
     def _flush(self, wall: float) -> None:
-        """Put the state on disk if it changed."""
-        if not self._dirty:
+        """Put the state on disk if it is another than the one there; one that could not be written is tried again."""
+        state = self.state
+        if state is self._saved:
             return
-        self._dirty = False
         try:
-            self.parts.journal.save(self.state, now=wall)
+            self.parts.journal.save(state, now=wall)
         except OSError as exc:
-            self._dirty = True
             self._journal_failed(exc)
-        else:
-            if self.journal_error is not None:
-                self._say("info", "the journal can be written again")
-            self.journal_error = None
+            return
+        self._saved = state
+        if self.journal_error is not None:
+            self._say("info", "the journal can be written again")
+        self.journal_error = None
 
     def _journal_failed(self, exc: OSError) -> None:
         """A full or read-only disk must not keep a VM from draining before it is taken away."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from maintenance_world import World
+from maintenance_world import World, approve_and_start
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance import model as m
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance.decide import Operator
@@ -86,3 +86,16 @@ def test_a_step_of_the_wall_clock_does_not_disturb_waiting() -> None:
     attempts = world.vms["vm-0"].agent.state.host.attempts
     world.run(40)
     assert world.vms["vm-0"].agent.state.host.attempts > attempts
+
+
+def test_an_approval_that_azure_refuses_is_journaled_as_none_and_tried_again() -> None:
+    world = World(ONE)
+    event = world.schedule("Reboot", "vm-0")
+    world.vms["vm-0"].refused = True
+    world.run(10)
+    assert not world.approvals
+    assert world.vms["vm-0"].journal.saved.events[event.lower()].approving is False
+    world.vms["vm-0"].refused = False
+    world.run(20)
+    approve_and_start(world, event)
+    assert world.quiet()
