@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from emulator_behaviours import BEHAVIOURS, EVERY, MANAGER, SECTIONS
+from guide_tables import check_table, table
 
 from azure_emulator import cli, control
 from azure_emulator.distortions import DISTORTIONS
@@ -37,14 +38,6 @@ REFERENCE = ROOT / "docs" / "docsite" / "rst" / "emulator_reference.rst"
 SOURCES = ROOT / "roles" / "emulator" / "files" / "azure_emulator"
 OF_THE_FLEET = ("location", "environment", "subscription_id", "resource_group")
 Rows = Iterable[tuple[str, ...]]
-
-
-def table(head: tuple[str, ...], rows: Rows) -> str:
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in (head, *rows):
-        for position, cell in enumerate(row):
-            lines.append(f"   {'*' if position == 0 else ' '} - {cell}".rstrip())
-    return "\n".join(lines)
 
 
 def code(text: str) -> str:
@@ -301,17 +294,8 @@ TABLES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_references_tables_are_the_codes(name: str, request: pytest.FixtureRequest) -> None:
-    text = REFERENCE.read_text(encoding="utf-8")
-    begin, end = f".. {name} begins\n", f".. {name} ends\n"
-    before, _, rest = text.partition(begin)
-    found, _, after = rest.partition(end)
-    wanted = f"\n{TABLES[name]()}\n\n"
-    if request.config.getoption("--update-guide"):
-        assert begin in text, f"the reference has no place for {name}"
-        REFERENCE.write_text(before + begin + wanted + end + after, encoding="utf-8")
-        return
-    assert found == wanted, "run: python -m pytest tests/unit/emulator/test_reference.py --update-guide -n0"
+def test_the_guides_tables_are_the_codes(name: str, request: pytest.FixtureRequest) -> None:
+    check_table(REFERENCE, name, TABLES[name](), update=request.config.getoption("--update-guide"))
 
 
 def test_every_behaviour_is_shown_by_a_test_that_there_is() -> None:

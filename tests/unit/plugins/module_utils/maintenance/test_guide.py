@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from guide_tables import check_table, table
 
 from ansible_collections.azure_guest.imds.plugins.module_utils.maintenance import config, decide, metrics, model, policy
 
 GUIDE = Path(__file__).parents[5] / "docs" / "docsite" / "rst" / "maintenance_guide.rst"
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in (head, *rows):
-        for position, cell in enumerate(row):
-            lines.append(f"   {'*' if position == 0 else ' '} - {cell}".rstrip())
-    return "\n".join(lines)
 
 
 def transitions() -> str:
@@ -75,15 +67,7 @@ TABLES = {"transitions": transitions, "policy": rules, "metrics": metric_rows, "
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_guides_tables_are_the_codes(name: str, request: pytest.FixtureRequest) -> None:
-    text = GUIDE.read_text(encoding="utf-8")
-    begin, end = f".. {name} begins\n", f".. {name} ends\n"
-    before, _, rest = text.partition(begin)
-    found, _, after = rest.partition(end)
-    wanted = f"\n{TABLES[name]()}\n\n"
-    if request.config.getoption("--update-guide"):
-        GUIDE.write_text(before + begin + wanted + end + after, encoding="utf-8")
-        return
-    assert found == wanted, "run: python -m pytest tests/unit -k guides_tables --update-guide -n0"
+    check_table(GUIDE, name, TABLES[name](), update=request.config.getoption("--update-guide"))
 
 
 def test_every_state_has_a_rule_and_every_transition_a_known_state() -> None:
